@@ -1,0 +1,418 @@
+"""One picture, opened lazily: header first, pixels when a filter asks, derived data once.
+
+The way of the pixels, the same whoever asks and in whatever order::
+
+    file ── header ── size
+      └── decode at 1/1, 1/2, 1/4 or 1/8 ── upright ── crop ── working image ── smaller levels
+
+A JPEG decoder yields the reduced sizes directly, at a fraction of the cost. Every level up to
+`WORKING_SIDE` comes from the working image, so that what a filter sees depends on the picture and
+the ROI alone, not on who else has asked for what.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import stat
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qualipy_core import plugins
+from qualipy_core.errors import ImageReadError, ImageTooLargeError, ImageTypeError
+from qualipy_core.headers import Header, is_complete, read_header
+from qualipy_core.opencv import cv2
+from qualipy_core.pixels import RGB, shrink, to_rgb, upright
+from qualipy_core.roi import ROI
+
+WORKING_SIDE = 1024
+"""The long side of the working image, in pixels, at most."""
+
+_SMALLEST_WORKING_SIDE = 800  # a large JPEG may be decoded down to this: 4000 px at 1/4 is 1000
+_MAX_PIXELS = 500_000_000  # 500 megapixels: 1.5 GB once decoded
+
+_REDUCED_RGB = {  # OpenCV's names end in BGR order; RGB replaces the colour bit
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_REDUCED_COLOR_2 & ~cv2.IMREAD_COLOR),
+    4: cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_REDUCED_COLOR_4 & ~cv2.IMREAD_COLOR),
+    8: cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_REDUCED_COLOR_8 & ~cv2.IMREAD_COLOR),
+}
+
+ImageSource = str | os.PathLike[str] | bytes | NDArray[Any]
+"""What an `Image` can be opened from: a path, an encoded file's bytes, or pixels (RGB order)."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Image:
+    """A picture, or a region of one.
+
+    Parameters
+    ----------
+    source : str, path, bytes or ndarray
+        A file, the bytes of one, or pixels: ``(H, W)`` grey or ``(H, W, 3)`` in RGB order (for
+        all that is accepted see `qualipy_core.pixels.to_rgb`).
+    ROI : sequence of four int, optional
+        ``(x, y, width, height)``: the image is that region alone.
+    name : str, optional
+        What errors and results call it; the path, by default.
+
+    Raises
+    ------
+    ImageTypeError
+        The source is none of those kinds.
+    ROITypeError, ROIValueError
+        The ROI is no 4-sequence of integers, is empty, or lies outside the image.
+
+    Notes
+    -----
+    Nothing is read before it is needed. An image belongs to one thread at a time.
+    """
+
+    def __init__(self, source: ImageSource, ROI: Any = None, *, name: str | None = None) -> None:
+        picture = _Picture(source, name)
+        self._become(picture, None if ROI is None else _parse_roi(ROI, picture))
+
+    def _become(self, picture: _Picture, roi: ROI | None) -> None:
+        self._picture = picture
+        self._roi = roi
+        self._derived: dict[Hashable, Any] = {}
+
+    @classmethod
+    def open(cls, source: ImageSource | Image, ROI: Any = None) -> Image:
+        """Return an image for any accepted source; an `Image` is returned, or cropped."""
+        if isinstance(source, Image):
+            return source if ROI is None else source.crop(ROI)
+        return cls(source, ROI)
+
+    @property
+    def name(self) -> str:
+        """What errors and results call this image."""
+        return self._picture.name
+
+    @property
+    def ROI(self) -> ROI | None:  # noqa: N802
+        """The region that this image is of its picture, or ``None`` for the whole."""
+        return self._roi
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, upright, at full resolution. Reads the header alone."""
+        return (self._roi.width, self._roi.height) if self._roi else self._picture.size
+
+    @property
+    def width(self) -> int:
+        """Width in pixels, upright, at full resolution."""
+        return self.size[0]
+
+    @property
+    def height(self) -> int:
+        """Height in pixels, upright, at full resolution."""
+        return self.size[1]
+
+    def pixels(self, max_side: int | None = WORKING_SIDE) -> RGB:
+        """Return the pixels, shrunk to a long side of at most ``max_side``.
+
+        Parameters
+        ----------
+        max_side : int or None
+            The resolution asked for. A smaller picture is returned as it is, never enlarged; of a
+            large one that shrinks in decoding, the working image may have a long side between 800
+            and `WORKING_SIDE`. ``None`` is full resolution, which costs a full decode.
+
+        Returns
+        -------
+        ndarray of uint8, shape (H, W, 3)
+            Red, green, blue; upright, C-contiguous, read-only, shared by all who ask.
+
+        Raises
+        ------
+        ImageReadError
+            The file is missing, unreadable, truncated or no image.
+        """
+        if max_side is not None and max_side < 1:
+            raise ValueError(f"max_side must be at least 1 pixel, not {max_side}")
+        if max_side is None or max_side > WORKING_SIDE:
+            full = self._cropped(1)
+            return full if max_side is None else self._level(full, max_side)
+        working = self._level(self._cropped(self._reduction()), WORKING_SIDE)
+        return self._level(working, max_side)
+
+    def crop(self, ROI: Any) -> Image:
+        """Return a region of this image, as an image; the decoded pixels are shared.
+
+        Parameters
+        ----------
+        ROI : sequence of four int
+            ``(x, y, width, height)`` in pixels of this image at full resolution.
+
+        Raises
+        ------
+        ROITypeError, ROIValueError
+            It is no 4-sequence of integers, is empty, or lies outside this image.
+        """
+        roi = _parse_roi(ROI, self._picture, self.size)
+        image = object.__new__(Image)
+        image._become(self._picture, roi.within(self._roi) if self._roi else roi)
+        return image
+
+    def derived(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return what was stored under ``key``, computing it first when nobody has.
+
+        The mechanism under `derived`, which is what filters use.
+        """
+        try:
+            return cast(T, self._derived[key])
+        except KeyError:
+            value = compute()
+            _freeze(value)
+            self._derived[key] = value
+            return value
+
+    def _reduction(self) -> int:
+        if not self._picture.shrinks_in_decoding:
+            return 1
+        longest = max(self.size)
+        return next(r for r in (8, 4, 2, 1) if r == 1 or longest // r >= _SMALLEST_WORKING_SIDE)
+
+    def _cropped(self, reduction: int) -> RGB:
+        roi = self._roi
+        if roi is None:
+            return self._picture.decoded(reduction)
+        key = ("cropped", reduction)
+        return self.derived(key, lambda: _cut(self._picture.decoded(reduction), roi, reduction))
+
+    def _level(self, pixels: RGB, max_side: int) -> RGB:
+        if max(pixels.shape[:2]) <= max_side:
+            return pixels
+        return self.derived(("level", max_side), lambda: shrink(pixels, max_side))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was decoded and derived stays behind; the other process makes its own.
+        return Image, (self._picture.source, self._roi), {"name": self.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._picture.name = state["name"]
+
+    def __repr__(self) -> str:
+        roi = f", ROI={tuple(self._roi)}" if self._roi else ""
+        return f"Image({self.name!r}{roi})"
+
+
+def derived(
+    function: Callable[Concatenate[Image, P], T],
+) -> Callable[Concatenate[Image, P], T]:
+    """Make a function of an image compute once per image, whoever asks first.
+
+    Parameters
+    ----------
+    function : callable
+        Takes an `Image` and, optionally, hashable positional arguments. Its result must depend on
+        these alone and is shared by every filter: arrays in it are made read-only.
+
+    Examples
+    --------
+    >>> @derived
+    ... def mean_luma(image: Image) -> float:
+    ...     return float(gray(image).mean())
+    """
+
+    @functools.wraps(function)
+    def once(image: Image, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        key = (function, args, tuple(sorted(kwargs.items()))) if kwargs else (function, args)
+        return image.derived(key, lambda: function(image, *args, **kwargs))
+
+    return once
+
+
+@derived
+def gray(image: Image, max_side: int = WORKING_SIDE) -> NDArray[np.uint8]:
+    """Return the luma of an image: ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+    max_side : int
+        As in `Image.pixels`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        Read-only.
+    """
+    luma = cv2.cvtColor(image.pixels(max_side), cv2.COLOR_RGB2GRAY)
+    return luma.astype(np.uint8, copy=False)
+
+
+class _Picture:
+    """A source and what has been decoded of it; shared by all crops of one image."""
+
+    def __init__(self, source: ImageSource, name: str | None) -> None:
+        self.source = source
+        self.path: str | None = None
+        self.data: bytes | None = None
+        self.header: Header | None = None
+        self._opened = False
+        self._decoded: dict[int, RGB] = {}
+        self._failure: ImageReadError | None = None
+        if isinstance(source, str | os.PathLike):
+            self.path = os.fspath(source)
+            if not isinstance(self.path, str):
+                raise ImageTypeError(f"An image's path must be text, not {self.path!r}.")
+            self.name = name or self.path
+        elif isinstance(source, bytes | bytearray | memoryview):
+            self.data = bytes(source)
+            self.name = name or f"<{len(self.data)} bytes>"
+        elif isinstance(source, np.ndarray):
+            self.name = name or f"<array {'×'.join(map(str, source.shape))}>"
+            self._set_array(source)
+        else:
+            raise ImageTypeError(
+                "An image is a path, the bytes of an image file, an array of pixels or an Image, "
+                f"not {type(source).__name__}.",
+                image=name,
+            )
+
+    def _set_array(self, array: NDArray[Any]) -> None:
+        try:
+            pixels = to_rgb(array)
+        except ValueError as error:
+            raise ImageTypeError(f"{self.name}: {error}.", image=self.name) from None
+        # The caller keeps the right to change their array: a view of it is not ours to share.
+        if np.shares_memory(pixels, array):
+            pixels = pixels.copy()
+        self._decoded[1] = self.source = _freeze(pixels)
+        self._opened = True
+
+    @property
+    def size(self) -> tuple[int, int]:
+        self._open()
+        if self.header is not None:
+            return self.header.upright_size
+        height, width = self.decoded(1).shape[:2]
+        return width, height
+
+    @property
+    def shrinks_in_decoding(self) -> bool:
+        self._open()
+        return self.header is not None and self.header.format == "JPEG"
+
+    def decoded(self, reduction: int) -> RGB:
+        """The upright pixels at 1/reduction of the full size."""
+        self._open()
+        if reduction not in self._decoded:
+            try:
+                self._decoded[reduction] = _freeze(self._decode(reduction))
+            except ImageReadError as error:
+                self._failure = error
+                raise
+        return self._decoded[reduction]
+
+    def _open(self) -> None:
+        """Read the header, once; what went wrong then is raised again to everybody."""
+        if self._failure is not None:
+            raise self._failure
+        if self._opened:
+            return
+        try:
+            self._read_header()
+        except ImageReadError as error:
+            self._failure = error
+            raise
+        self._opened = True
+
+    def _read_header(self) -> None:
+        if self.path is not None:
+            replaced = plugins.open_source(self.path)
+            if isinstance(replaced, np.ndarray):
+                self._set_array(replaced)
+                return
+            if replaced is not None:
+                self.data = bytes(replaced)
+        if self.data is None and self.path is not None:
+            with self._file(self.path) as file:
+                self.header = read_header(file)
+        else:
+            self.header = read_header(io.BytesIO(self.data or b""))
+        if self.header is not None:
+            self._check_pixels(self.header.width * self.header.height)
+
+    def _file(self, path: str) -> BinaryIO:
+        try:
+            # A FIFO or a device would block or never end: look before opening.
+            mode = os.stat(path).st_mode
+            if not stat.S_ISREG(mode):
+                kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+                raise self._error(f"is {kind}, not an image file")
+            return Path(path).open("rb")
+        except (OSError, ValueError) as error:
+            if isinstance(error, ImageReadError):
+                raise
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise self._error(f"cannot be opened: {reason}") from error
+
+    def _decode(self, reduction: int) -> RGB:
+        data = self.data
+        if data is None and self.path is not None:
+            with self._file(self.path) as file:
+                data = file.read()
+        if not data:
+            raise self._error("is empty")
+        if self.header is not None and not is_complete(self.header, data):
+            raise self._error(f"is truncated: the end of the {self.header.format} file is missing")
+        jpeg = self.shrinks_in_decoding
+        flags = _REDUCED_RGB[reduction] if jpeg else cv2.IMREAD_UNCHANGED
+        buffer = np.frombuffer(data, np.uint8)
+        try:
+            decoded = cv2.imdecode(buffer, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error as error:
+            raise self._error(f"cannot be decoded: {error.err}") from error
+        if decoded is None:
+            raise self._error("is not an image that can be decoded")
+        self._check_pixels(decoded.shape[0] * decoded.shape[1])
+        if decoded.dtype.kind == "f":  # HDR formats have no upper end
+            decoded = np.clip(decoded, 0.0, 1.0)
+        pixels = decoded.astype(np.uint8, copy=False) if jpeg else to_rgb(decoded, bgr=True)
+        return upright(pixels, self.header.orientation if self.header else 1)
+
+    def _check_pixels(self, count: int) -> None:
+        if count > _MAX_PIXELS:
+            raise ImageTooLargeError(
+                f"{self.name} has {count / 1e6:.0f} megapixels; "
+                f"the limit is {_MAX_PIXELS / 1e6:.0f}.",
+                image=self.name,
+            )
+
+    def _error(self, what: str) -> ImageReadError:
+        return ImageReadError(f"{self.name} {what}.", image=self.name)
+
+
+def _parse_roi(value: Any, picture: _Picture, size: tuple[int, int] | None = None) -> ROI:
+    roi = ROI.parse(value, picture.name)
+    return roi.inside(size if size is not None else picture.size, picture.name)
+
+
+def _cut(pixels: RGB, roi: ROI, reduction: int) -> RGB:
+    """The region's pixels in a picture that was decoded at 1/reduction."""
+    height, width = pixels.shape[:2]
+    left, top = min(roi.x // reduction, width - 1), min(roi.y // reduction, height - 1)
+    right = min(-(-(roi.x + roi.width) // reduction), width)
+    bottom = min(-(-(roi.y + roi.height) // reduction), height)
+    return np.ascontiguousarray(pixels[top : max(bottom, top + 1), left : max(right, left + 1)])
+
+
+def _freeze(value: T) -> T:
+    """Make the arrays in a derived value read-only: filters share them."""
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    elif isinstance(value, tuple | list):
+        for item in value:
+            _freeze(item)
+    return value

@@ -1,0 +1,330 @@
+"""Small trained models as plain data: standardisation, a kernel machine, calibration.
+
+A `Model` turns a vector of features into the probability that an image is positive. It is a
+support vector machine (Cortes & Vapnik 1995, doi:10.1007/BF00994018) with a linear or a Gaussian
+kernel, calibrated by Platt's sigmoid (Platt 1999, "Probabilistic outputs for support vector
+machines") on decision values of held-out folds, both classes weighing the same: 0.5 means even
+odds. Predicting needs NumPy alone; fitting needs scikit-learn.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qualipy_core.errors import (
+    MissingLibraryError,
+    ModelError,
+    ModelTypeError,
+    TrainingError,
+)
+
+FORMAT = "qualipy-model"
+VERSION = 1
+FEWEST_OF_A_KIND = 5  # so that every fold of the calibration holds one
+_LARGEST_FILE = 16 << 20
+_FOLDS = 5
+
+Kernel = Literal["linear", "rbf"]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A calibrated kernel machine.
+
+    Attributes
+    ----------
+    kernel : {"linear", "rbf"}
+        ``x · v`` or ``exp(-gamma |x - v|²)``, on standardised features.
+    mean, scale : ndarray, shape (features,)
+        A feature is standardised as ``(x - mean) / scale``.
+    vectors : ndarray, shape (vectors, features)
+        Support vectors, standardised; a linear model has one, its weights.
+    coefficients : ndarray, shape (vectors,)
+        What each vector's kernel value is multiplied with.
+    intercept, gamma : float
+        The decision value's offset; the Gaussian's width.
+    slope, offset : float
+        The probability is ``1 / (1 + exp(-(slope · decision + offset)))``.
+    features : tuple of str
+        What the features are called, in order.
+    """
+
+    kernel: Kernel
+    mean: Floats
+    scale: Floats
+    vectors: Floats
+    coefficients: Floats
+    intercept: float
+    gamma: float
+    slope: float
+    offset: float
+    features: tuple[str, ...]
+
+    def decision(self, x: ArrayLike) -> Floats:
+        """Return the decision value of feature vectors: positive for positive images.
+
+        Parameters
+        ----------
+        x : array_like, shape (features,) or (n, features)
+            Not standardised.
+
+        Returns
+        -------
+        ndarray of float64, shape () or (n,)
+            Unbounded.
+        """
+        standard = (np.asarray(x, dtype=np.float64) - self.mean) / self.scale
+        products = standard @ self.vectors.T
+        if self.kernel == "rbf":
+            squares = (standard**2).sum(-1, keepdims=True) + (self.vectors**2).sum(-1)
+            products = np.exp(-self.gamma * np.maximum(squares - 2 * products, 0.0))
+        return np.asarray(products @ self.coefficients + self.intercept)
+
+    def probability(self, x: ArrayLike) -> Floats:
+        """Return the probability of being positive, in [0, 1], for feature vectors.
+
+        Parameters
+        ----------
+        x : array_like, shape (features,) or (n, features)
+            Not standardised.
+        """
+        exponent = np.clip(self.slope * self.decision(x) + self.offset, -500.0, 500.0)
+        return np.asarray(1.0 / (1.0 + np.exp(-exponent)))
+
+    @classmethod
+    def fit(
+        cls,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        kernel: Kernel = "rbf",
+        C: float = 1.0,
+        gamma: float | None = None,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        features: tuple[str, ...] = (),
+    ) -> Model:
+        """Fit a model; deterministic.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, features)
+            Finite.
+        y : array_like, shape (n,)
+            True for positive.
+        kernel : {"linear", "rbf"}
+            The kernel.
+        C : float
+            The inverse strength of regularisation.
+        gamma : float, optional
+            The Gaussian's width; ``1 / features`` by default.
+        sample_weight : array_like, shape (n,), optional
+            On top of the classes' weights, which are balanced.
+        groups : array_like, shape (n,), optional
+            Samples of one group, such as variants of one photo, share a fold of the calibration.
+        features : tuple of str
+            Names, kept in the model.
+
+        Raises
+        ------
+        TrainingError
+            Too few samples of a kind, shapes that do not match, or numbers that are not finite.
+        MissingLibraryError
+            scikit-learn is not installed.
+        """
+        X = np.asarray(X, dtype=np.float64)
+        y = np.asarray(y).astype(bool)
+        _check_samples(X, y)
+        weight = _balanced(y) * (1.0 if sample_weight is None else np.asarray(sample_weight))
+        gamma = 1.0 / X.shape[1] if gamma is None else gamma
+        mean = X.mean(axis=0)
+        scale = np.where(X.std(axis=0) > 1e-12, X.std(axis=0), 1.0)
+        standard = (X - mean) / scale
+        settings = {"kernel": kernel, "C": C, "gamma": gamma}
+        held_out = _held_out_decisions(standard, y, weight, groups, settings)
+        slope, offset = _platt(held_out, y, weight)
+        machine = _svc(settings).fit(standard, y, sample_weight=weight)
+        if kernel == "linear":
+            vectors, coefficients = machine.coef_, np.ones(1)
+        else:
+            vectors, coefficients = machine.support_vectors_, machine.dual_coef_[0]
+        return cls(
+            kernel=kernel,
+            mean=mean,
+            scale=scale,
+            vectors=np.asarray(vectors, dtype=np.float64),
+            coefficients=np.asarray(coefficients, dtype=np.float64),
+            intercept=float(machine.intercept_[0]),
+            gamma=float(gamma),
+            slope=slope,
+            offset=offset,
+            features=tuple(features),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as ``.npz``: plain arrays, the same bytes for the same model.
+
+        Parameters
+        ----------
+        path : str or path
+            Written as it stands, without a suffix added.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
+        arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        with Path(path).open("wb") as file:
+            np.savez(file, allow_pickle=False, format=FORMAT, version=VERSION, **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Model:
+        """Read a model that `save` wrote, and check it: no code in a file is ever run.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Raises
+        ------
+        ModelTypeError
+            (TypeError) `path` is no path.
+        ModelError
+            (ValueError) There is no such file, or it is no model, or not a sound one.
+        """
+        if not isinstance(path, str | os.PathLike):
+            raise ModelTypeError(f"A model's path must be a path, not {path!r}.")
+        name = str(path)
+        try:
+            return cls._read(Path(path))
+        except ModelError:
+            raise
+        except FileNotFoundError:
+            raise ModelError(f"There is no model file {name}.", path=name) from None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                f"{name} is no model that QualiPy has saved: {error}. Make one with a filter's "
+                "train method.",
+                path=name,
+            ) from error
+
+    @classmethod
+    def _read(cls, path: Path) -> Model:
+        with zipfile.ZipFile(path) as archive:
+            if sum(item.file_size for item in archive.infolist()) > _LARGEST_FILE:
+                raise ValueError(f"it is larger than {_LARGEST_FILE >> 20} MiB")
+        with np.load(path, allow_pickle=False) as arrays:
+            if str(arrays["format"]) != FORMAT or int(arrays["version"]) != VERSION:
+                raise ValueError("its format or version is another")
+            values: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
+        values["kernel"] = str(values["kernel"])
+        values["features"] = tuple(str(name) for name in values["features"])
+        for name in ("intercept", "gamma", "slope", "offset"):
+            values[name] = float(values[name])
+        model = cls(**values)
+        model._check()
+        return model
+
+    def _check(self) -> None:
+        count = len(self.mean)
+        shapes_match = (
+            self.mean.shape == self.scale.shape == (count,)
+            and self.vectors.shape == (len(self.coefficients), count)
+            and self.coefficients.ndim == 1
+        )
+        if self.kernel not in ("linear", "rbf") or not shapes_match:
+            raise ValueError("its arrays do not fit together")
+        if self.features and len(self.features) != count:
+            raise ValueError("its features are not as many as their names")
+        numbers = [self.intercept, self.gamma, self.slope, self.offset]
+        arrays = (self.mean, self.scale, self.vectors, self.coefficients, np.asarray(numbers))
+        if not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in arrays):
+            raise ValueError("it holds numbers that are not finite")
+        if (self.scale <= 0).any():
+            raise ValueError("its scales are not positive")
+
+
+def _check_samples(X: Floats, y: NDArray[np.bool_]) -> None:
+    if X.ndim != 2 or y.shape != (len(X),):
+        raise TrainingError(
+            f"Features of shape {X.shape} and labels of shape {y.shape} do not match: "
+            "one row and one label per image are needed."
+        )
+    positives, negatives = int(y.sum()), int((~y).sum())
+    if min(positives, negatives) < FEWEST_OF_A_KIND:
+        raise TrainingError(
+            f"Training needs at least {FEWEST_OF_A_KIND} positive and {FEWEST_OF_A_KIND} negative "
+            f"images; there are {positives} and {negatives}."
+        )
+    if not np.isfinite(X).all():
+        raise TrainingError("The features hold numbers that are not finite.")
+
+
+def _balanced(y: NDArray[np.bool_]) -> Floats:
+    return np.asarray(np.where(y, 0.5 / y.mean(), 0.5 / (~y).mean()))
+
+
+def _svc(settings: dict[str, Any]) -> Any:
+    try:
+        from sklearn.svm import SVC
+    except ImportError as error:
+        raise MissingLibraryError(
+            "Training needs scikit-learn: `pip install 'qualipy-core[train]'`."
+        ) from error
+    return SVC(**settings)
+
+
+def _held_out_decisions(
+    X: Floats, y: NDArray[np.bool_], weight: Floats, groups: Any, settings: dict[str, Any]
+) -> Floats:
+    """Each sample's decision value, from machines that have not seen it nor its group."""
+    keys = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    fold = _folds(keys, y)
+    decisions = np.zeros(len(y))
+    for number in range(_FOLDS):
+        test = fold == number
+        if test.any() and len(set(y[~test])) == 2:
+            machine = _svc(settings).fit(X[~test], y[~test], sample_weight=weight[~test])
+            decisions[test] = machine.decision_function(X[test])
+    return decisions
+
+
+def _folds(keys: NDArray[Any], y: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Deal groups to folds in turn, those with positives apart, so that each fold gets both."""
+    unique = np.unique(keys)
+    positive = np.array([y[keys == key].any() for key in unique])
+    fold_of = {}
+    for kind in (True, False):
+        for turn, key in enumerate(unique[positive == kind]):
+            fold_of[key] = turn % _FOLDS
+    return np.array([fold_of[key] for key in keys])
+
+
+def _platt(decisions: Floats, y: NDArray[np.bool_], weight: Floats) -> tuple[float, float]:
+    """Fit the sigmoid's slope and offset by Newton's method on the weighted log-loss.
+
+    With Platt's softened targets, so that separable samples do not ask for an infinite slope.
+    """
+    positives, negatives = y.sum(), (~y).sum()
+    target = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    design = np.stack([decisions, np.ones_like(decisions)], axis=1)
+    parameters = np.array([1.0, 0.0])
+    for _ in range(100):
+        probability = 1.0 / (1.0 + np.exp(-np.clip(design @ parameters, -500, 500)))
+        gradient = design.T @ (weight * (probability - target))
+        curvature = (design * (weight * probability * (1 - probability))[:, None]).T @ design
+        step = np.linalg.solve(curvature + 1e-6 * np.eye(2), gradient)
+        parameters = parameters - np.clip(step, -2.0, 2.0)
+        if np.abs(step).max() < 1e-9:
+            break
+    return max(float(parameters[0]), 1e-3), float(parameters[1])

@@ -1,0 +1,156 @@
+"""What to do with each image of a run, and doing it to one: `Plan` and `Plan.judge`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from qualipy_core.errors import FilterTypeError, ImageError, ImageReadError, QualipyError
+from qualipy_core.filter import Filter
+from qualipy_core.result import Result
+
+
+class Task(NamedTuple):
+    """One image of a run and the region of it to judge."""
+
+    source: Any
+    ROI: Any = None
+
+    @property
+    def label(self) -> str:
+        """What results and errors call the image."""
+        source = self.source
+        if isinstance(source, str):
+            return source
+        if isinstance(source, os.PathLike):
+            return str(os.fspath(source))
+        if isinstance(source, bytes | bytearray | memoryview):
+            return f"<{len(source)} bytes>"
+        name = getattr(source, "name", None)
+        return name if isinstance(name, str) else f"<{type(source).__name__}>"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The filters of a run, in the order in which they will run.
+
+    Attributes
+    ----------
+    steps : tuple of (str, Filter)
+        Each filter with its key in the results.
+    stop_early : bool
+        Leave out the remaining filters once one is positive.
+    """
+
+    steps: tuple[tuple[str, Filter], ...]
+    stop_early: bool = False
+
+    @classmethod
+    def make(
+        cls, filters: Iterable[Filter | str], *, sort: bool = True, stop_early: bool = False
+    ) -> Plan:
+        """Label the filters and, unless told otherwise, put the cheap ones first.
+
+        Parameters
+        ----------
+        filters : iterable of Filter or str
+            Filters, or the names of installed ones; left as it is.
+        sort : bool
+            Order by `Filter.speed`; equals keep the caller's order.
+        stop_early : bool
+            See the class.
+
+        Raises
+        ------
+        TypeError
+            Something in it is neither a filter nor a name.
+        """
+        labelled = list(_labelled(_as_filters(filters)))
+        if sort:
+            labelled.sort(key=lambda step: step[1].speed)
+        return cls(tuple(labelled), stop_early)
+
+    def judge(self, task: Task) -> Result:
+        """Run the filters on one image; every error ends up in the result.
+
+        Parameters
+        ----------
+        task : Task
+            The image and its ROI.
+
+        Returns
+        -------
+        Result
+            With the image's error, or with a prediction or a failure per filter that ran.
+        """
+        from qualipy_core.image import Image
+
+        started = time.perf_counter()
+        predictions: dict[str, float] = {}
+        decisions: dict[str, bool] = {}
+        failures: dict[str, QualipyError] = {}
+        error: QualipyError | None = None
+        image: Image | None = None
+        try:
+            image = Image.open(task.source, task.ROI)
+            for label, step in self.steps:
+                try:
+                    prediction = step.prediction(image)
+                    decisions[label] = step.decision(prediction)
+                    predictions[label] = prediction
+                except ImageError:
+                    raise
+                except QualipyError as failure:
+                    failures[label] = failure
+                    continue
+                if self.stop_early and decisions[label]:
+                    break
+        except QualipyError as problem:
+            error = problem
+        except MemoryError as problem:
+            error = ImageReadError(f"{task.label} does not fit into memory.", image=task.label)
+            error.__cause__ = problem
+        return Result(
+            image=image.name if image is not None else task.label,
+            predictions=predictions,
+            decisions=decisions,
+            failures=failures,
+            error=error,
+            ROI=image.ROI if image is not None else None,
+            seconds=time.perf_counter() - started,
+        )
+
+
+def _as_filters(filters: Any) -> list[Filter]:
+    from qualipy_core import plugins
+
+    if isinstance(filters, Filter | str) or not isinstance(filters, Iterable):
+        kind = type(filters).__name__
+        raise FilterTypeError(f"filters must be a list of filters or their names, not {kind}.")
+    made: list[Filter] = []
+    for item in filters:
+        if isinstance(item, str):
+            made.append(plugins.registry().get(item)())
+        elif isinstance(item, Filter):
+            made.append(item)
+        elif isinstance(item, type) and issubclass(item, Filter):
+            raise FilterTypeError(
+                f"filters must hold filters: write {item.__name__}(), not {item.__name__}."
+            )
+        else:
+            raise FilterTypeError(
+                f"filters must hold filters or their names, not {type(item).__name__}."
+            )
+    return made
+
+
+def _labelled(filters: Sequence[Filter]) -> Iterable[tuple[str, Filter]]:
+    seen: Counter[str] = Counter()
+    for item in filters:
+        seen[item.name] += 1
+        count = seen[item.name]
+        yield (item.name if count == 1 else f"{item.name}#{count}"), item

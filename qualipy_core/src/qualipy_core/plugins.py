@@ -1,0 +1,455 @@
+"""Finding filters and hooks of every installed pack.
+
+Three steps over frozen records: *find* entry points, *classify* their names, *load* a class when
+it is first asked for. Found is not loaded: listing names, distributions and versions imports no
+pack. A broken pack breaks nothing but itself. Order on disk decides nothing.
+
+Two environment variables rule over what is found:
+
+``QUALIPY_DISABLE``
+    Comma-separated packs, filters, or ``distribution:filter``: as if they were not installed.
+``QUALIPY_PREFER``
+    Comma-separated ``distribution:filter``: which one the bare name means, where several packs
+    offer it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from qualipy_core.errors import (
+    AmbiguousFilterError,
+    ImageReadError,
+    PluginError,
+    PluginWarning,
+    QualipyError,
+    UnknownFilterError,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pluggy
+    from importlib_metadata import EntryPoint
+    from numpy.typing import NDArray
+
+    from qualipy_core.executors import ExecutorFactory
+    from qualipy_core.filter import Filter
+    from qualipy_core.result import Result
+
+FILTERS = "qualipy.filters"
+HOOKS = "qualipy.hooks"
+
+State = Literal["found", "loaded", "broken", "disabled", "ambiguous"]
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One entry point of a pack: found, not necessarily loaded."""
+
+    name: str
+    distribution: str
+    version: str
+    value: str  #: ``module:attribute``
+    group: str = FILTERS
+
+    @property
+    def qualified(self) -> str:
+        """``distribution:name``, which is never ambiguous."""
+        return f"{self.distribution}:{self.name}"
+
+    @property
+    def class_name(self) -> str:
+        """The attribute that the entry point names, without importing its module."""
+        return self.value.partition(":")[2].strip()
+
+    def load(self) -> Any:
+        """Import and return the object; whatever goes wrong becomes a `PluginError`."""
+        from importlib_metadata import EntryPoint
+
+        try:
+            return EntryPoint(self.name, self.value, self.group).load()
+        except (Exception, SystemExit) as error:
+            raise self.broken(f"{type(error).__name__}: {error}") from error
+
+    def broken(self, why: str) -> PluginError:
+        """Return the error that says whose entry point is broken, and why."""
+        return PluginError(
+            f"{self.name!r} of {self.distribution} {self.version} ({self.value}) cannot be used: "
+            f"{why.rstrip('.')}. `qualipy plugins` shows every pack's state; set "
+            f"QUALIPY_DISABLE={self.distribution} to do without this one.",
+            name=self.name,
+            distribution=self.distribution,
+            version=self.version,
+        )
+
+
+def find(group: str, entry_points: Iterable[EntryPoint] | None = None) -> tuple[Entry, ...]:
+    """Find the entry points of a group in every installed distribution; import none.
+
+    Parameters
+    ----------
+    group : str
+        `FILTERS` or `HOOKS`.
+    entry_points : iterable of EntryPoint, optional
+        Looked through instead of what is installed.
+
+    Returns
+    -------
+    tuple of Entry
+        Sorted.
+    """
+    if entry_points is None:
+        from importlib_metadata import entry_points as installed
+
+        entry_points = installed(group=group)
+    found = set()
+    for point in entry_points:
+        if point.group == group:
+            distribution = point.dist.name if point.dist else "unknown"
+            version = point.dist.version if point.dist else "0"
+            found.add(Entry(point.name, distribution, version, point.value, group))
+    return tuple(sorted(found))
+
+
+class Registry:
+    """The filters that can be asked for by name.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        What was found.
+    disabled, preferred : iterable of str
+        As in ``QUALIPY_DISABLE`` and ``QUALIPY_PREFER``.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry] = (),
+        disabled: Iterable[str] = (),
+        preferred: Iterable[str] = (),
+    ) -> None:
+        switched_off = {_normal(word) for word in disabled}
+        self._disabled: list[Entry] = []
+        self._entries: dict[str, Entry] = {}
+        for entry in sorted(entries):
+            words = {entry.name, entry.distribution, entry.qualified}
+            if switched_off & {_normal(word) for word in words}:
+                self._disabled.append(entry)
+            else:
+                self._entries[entry.qualified] = entry
+        self._preferred = {_normal(word) for word in preferred}
+        self._loaded: dict[str, type[Filter]] = {}
+        self._failures: dict[str, PluginError] = {}
+        self._registered: dict[str, type[Filter]] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names by which a filter can be had, sorted.
+
+        Where several packs offer a name and none is preferred, ``distribution:name`` for each.
+        """
+        names = set(self._registered)
+        for entry in self._entries.values():
+            chosen = self._candidates(entry.name)
+            names.add(entry.name if len(chosen) == 1 else entry.qualified)
+        return tuple(sorted(names))
+
+    def entry(self, name: str) -> Entry | None:
+        """Return where a name comes from; ``None`` for a class registered at run time.
+
+        Raises
+        ------
+        UnknownFilterError, AmbiguousFilterError
+            No pack, or more than one, offers the name.
+        """
+        if name in self._registered:
+            return None
+        if name in self._entries:
+            return self._entries[name]
+        candidates = self._candidates(name)
+        if not candidates:
+            raise self._unknown(name)
+        if len(candidates) > 1:
+            qualified = [entry.qualified for entry in candidates]
+            raise AmbiguousFilterError(
+                f"Several packs offer a filter {name!r}: {', '.join(qualified)}. Ask for one of "
+                f"these, or choose with QUALIPY_PREFER={qualified[0]}.",
+                name=name,
+                installed=self.names(),
+                distributions=tuple(entry.distribution for entry in candidates),
+            )
+        return candidates[0]
+
+    def get(self, name: str) -> type[Filter]:
+        """Return the filter class of a name, importing its module when it is first asked for.
+
+        Parameters
+        ----------
+        name : str
+            A filter's name, or ``distribution:name``.
+
+        Raises
+        ------
+        UnknownFilterError, AmbiguousFilterError
+            No pack, or more than one, offers the name.
+        PluginError
+            Its pack is broken.
+        """
+        entry = self.entry(name)
+        return self._registered[name] if entry is None else self.load(entry)
+
+    def load(self, entry: Entry) -> type[Filter]:
+        """Return the class of an entry; a failure is kept and raised again to whoever asks."""
+        key = entry.qualified
+        if key in self._failures:
+            raise self._failures[key]
+        if key not in self._loaded:
+            try:
+                self._loaded[key] = _checked(entry, entry.load())
+            except PluginError as error:
+                self._failures[key] = error
+                raise
+        return self._loaded[key]
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return every entry that was found, the disabled ones included, sorted."""
+        return tuple(sorted([*self._entries.values(), *self._disabled]))
+
+    def state(self, entry: Entry) -> tuple[State, str]:
+        """Return how an entry stands, and for a broken or ambiguous one why."""
+        if entry in self._disabled:
+            return "disabled", "by QUALIPY_DISABLE"
+        if entry.qualified in self._failures:
+            return "broken", str(self._failures[entry.qualified].__cause__ or "") or str(
+                self._failures[entry.qualified]
+            )
+        candidates = self._candidates(entry.name)
+        if entry not in candidates:
+            return "ambiguous", f"{candidates[0].qualified} is preferred"
+        if len(candidates) > 1:
+            others = ", ".join(c.qualified for c in candidates if c != entry)
+            return "ambiguous", f"also offered by {others}"
+        return ("loaded" if entry.qualified in self._loaded else "found"), ""
+
+    @contextmanager
+    def registered(self, *classes: type[Filter]) -> Iterator[None]:
+        """Offer filter classes for a while without installing anything; for tests."""
+        before = dict(self._registered)
+        self._registered.update({cls.name: cls for cls in classes})
+        try:
+            yield
+        finally:
+            self._registered = before
+
+    def origin(self, cls: type[Filter]) -> tuple[str | None, str | None]:
+        """Return the distribution and version that brought a class, or ``(None, None)``."""
+        for key, loaded in self._loaded.items():
+            if loaded is cls:
+                return self._entries[key].distribution, self._entries[key].version
+        where = f"{cls.__module__}:{cls.__qualname__}"
+        for entry in self._entries.values():
+            if entry.value == where:
+                return entry.distribution, entry.version
+        return None, None
+
+    def _candidates(self, name: str) -> list[Entry]:
+        offered = [entry for entry in self._entries.values() if entry.name == name]
+        chosen = [entry for entry in offered if _normal(entry.qualified) in self._preferred]
+        return chosen[:1] or offered
+
+    def _unknown(self, name: str) -> UnknownFilterError:
+        from qualipy_core.parameters import did_you_mean
+
+        names = self.names()
+        installed = f"Installed: {', '.join(names)}." if names else "No filters are installed."
+        off = [entry.distribution for entry in self._disabled if entry.name == name]
+        hint = f" {off[0]} has one, but QUALIPY_DISABLE switches it off." if off else ""
+        if not names and not off:
+            hint = " `pip install qualipy-filters-builtin` brings the built-in ones."
+        return UnknownFilterError(
+            f"Unknown filter {name!r}. {installed}{hint or did_you_mean(name, names)}",
+            name=name,
+            installed=names,
+        )
+
+
+def _checked(entry: Entry, loaded: object) -> type[Filter]:
+    from qualipy_core.filter import Filter
+
+    if not (isinstance(loaded, type) and issubclass(loaded, Filter)):
+        raise entry.broken("it is no subclass of qualipy_core.Filter")
+    if loaded.name != entry.name:
+        raise entry.broken(
+            f"the class is named {loaded.name!r} and its entry point {entry.name!r}; "
+            "they must be equal"
+        )
+    return loaded
+
+
+def _normal(word: str) -> str:
+    """Names of distributions compare without case and with ``-``, ``_``, ``.`` alike (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", word.strip()).lower()
+
+
+def _words(variable: str) -> list[str]:
+    return [word.strip() for word in os.environ.get(variable, "").split(",") if word.strip()]
+
+
+@cache
+def registry() -> Registry:
+    """Return the registry of what is installed, made when it is first asked for."""
+    return Registry(find(FILTERS), _words("QUALIPY_DISABLE"), _words("QUALIPY_PREFER"))
+
+
+def origin(cls: type[Filter]) -> tuple[str | None, str | None]:
+    """Return the distribution and version that brought a filter class."""
+    return registry().origin(cls)
+
+
+def refresh() -> None:
+    """Look again at what is installed and at the environment; for tests and notebooks."""
+    registry.cache_clear()
+    hooks.cache_clear()
+
+
+class Hooks:
+    """The hook implementations of every pack, each called so that its failure is its own.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        What was found under ``qualipy.hooks``, without what is disabled.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        import pluggy
+
+        from qualipy_core import hookspecs
+
+        self.manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self.manager.add_hookspecs(hookspecs)
+        self.failures: dict[Entry, PluginError] = {}
+        self._owners: dict[str, Entry] = {}
+        self._callers: dict[str, list[tuple[Entry, pluggy.HookCaller]]] = {}
+        self._complained: set[tuple[str, str]] = set()
+        for entry in entries:
+            try:
+                self.add(entry.load(), entry)
+            except PluginError as error:
+                self.failures[entry] = error
+
+    def add(self, plugin: object, entry: Entry) -> None:
+        """Register an object that holds hook implementations.
+
+        Raises
+        ------
+        PluginError
+            pluggy refuses it: a hook that there is not, or with arguments that it has not.
+        """
+        import pluggy
+
+        try:
+            self.manager.register(plugin, name=entry.qualified)
+            self.manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            self.manager.unregister(name=entry.qualified)
+            raise entry.broken(str(error)) from error
+        self._owners[entry.qualified] = entry
+        self._callers.clear()
+
+    def callers(self, hook: str) -> list[tuple[Entry, pluggy.HookCaller]]:
+        """Return a caller per pack that implements a hook, in the order of their names."""
+        if hook in self._callers:
+            return self._callers[hook]
+        implemented = {i.plugin_name for i in getattr(self.manager.hook, hook).get_hookimpls()}
+        everyone = dict(self.manager.list_name_plugin())
+        callers = []
+        for name in sorted(implemented):
+            others = [plugin for other, plugin in everyone.items() if other != name]
+            caller = self.manager.subset_hook_caller(hook, remove_plugins=others)
+            callers.append((self._owners[name], caller))
+        self._callers[hook] = callers
+        return callers
+
+    def complain(self, entry: Entry, hook: str, error: BaseException) -> None:
+        """Warn, once per pack and hook, that an implementation failed."""
+        if (entry.qualified, hook) not in self._complained:
+            self._complained.add((entry.qualified, hook))
+            warnings.warn(
+                f"The hook {hook} of {entry.distribution} {entry.version} failed: "
+                f"{type(error).__name__}: {error}",
+                PluginWarning,
+                stacklevel=3,
+            )
+
+
+@cache
+def hooks() -> Hooks:
+    """Return the hooks of every pack, loaded when they are first needed."""
+    off = {_normal(word) for word in _words("QUALIPY_DISABLE")}
+    found = find(HOOKS)
+    return Hooks(
+        entry
+        for entry in found
+        if not off & {_normal(w) for w in (entry.name, entry.distribution, entry.qualified)}
+    )
+
+
+def open_source(source: str) -> bytes | NDArray[np.uint8] | None:
+    """Ask the packs to open a source; ``None`` when it is for nobody.
+
+    Raises
+    ------
+    ImageReadError
+        A pack took it on and failed.
+    """
+    for entry, call in hooks().callers("qualipy_open_source"):
+        try:
+            opened = call(source=source)
+        except QualipyError:
+            raise
+        except Exception as error:
+            raise ImageReadError(
+                f"{source} cannot be opened by {entry.distribution} {entry.version}: "
+                f"{type(error).__name__}: {error}.",
+                image=source,
+            ) from error
+        if opened is not None:
+            return opened  # type: ignore[no-any-return]
+    return None
+
+
+def observe(result: Result) -> None:
+    """Show a result to every pack that observes results."""
+    for entry, call in hooks().callers("qualipy_result"):
+        try:
+            call(result=result)
+        except Exception as error:
+            hooks().complain(entry, "qualipy_result", error)
+
+
+def executors() -> Mapping[str, ExecutorFactory]:
+    """Return the executors that packs add, by name."""
+    offered: dict[str, ExecutorFactory] = {}
+    for entry, call in hooks().callers("qualipy_executors"):
+        try:
+            for added in call():
+                offered.update(added)
+        except Exception as error:
+            hooks().complain(entry, "qualipy_executors", error)
+    return offered
+
+
+def add_commands(cli: Any) -> None:
+    """Let every pack add its commands to the command line."""
+    for entry, call in hooks().callers("qualipy_commands"):
+        try:
+            call(cli=cli)
+        except Exception as error:
+            hooks().complain(entry, "qualipy_commands", error)

@@ -1,0 +1,235 @@
+"""The contract that every filter keeps, as tests that a pack's author inherits.
+
+::
+
+    from qualipy_core.testing import FilterContract
+
+    class TestTooDark(FilterContract):
+        filter_class = TooDark
+
+        def positives(self):            # optional: pictures that the filter must flag,
+            return [np.zeros((64, 64, 3), np.uint8)]
+
+        def negatives(self):            # … and pictures that it must let pass
+            return [np.full((64, 64, 3), 128, np.uint8)]
+
+Needs pytest. `registered` offers filters by name for the length of a test without installing
+anything, and `sample_images` makes the pictures on which the contract is tried.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from qualipy_core import parameters, plugins
+from qualipy_core.errors import PluginError
+from qualipy_core.filter import Filter
+from qualipy_core.image import Image
+from qualipy_core.opencv import cv2
+from qualipy_core.pipeline import process
+from qualipy_core.request import process_request
+
+Pixels = NDArray[np.uint8]
+
+
+@contextmanager
+def registered(*classes: type[Filter]) -> Iterator[None]:
+    """Offer filter classes by their names, as if a pack that has them were installed.
+
+    Parameters
+    ----------
+    *classes : type of Filter
+        Each under its `name`.
+    """
+    with plugins.registry().registered(*classes):
+        yield
+
+
+def sample_images() -> dict[str, Pixels]:
+    """Return pictures that filters stumble over: flat, noisy, tiny, grey, long and natural ones.
+
+    Returns
+    -------
+    dict of str to ndarray of uint8
+        RGB, ``(H, W, 3)``, or grey, ``(H, W)``; the same each time.
+    """
+    rng = np.random.default_rng(20150601)
+    ramp = np.linspace(0, 255, 160).astype(np.uint8)
+    return {
+        "black": np.zeros((48, 64, 3), np.uint8),
+        "white": np.full((48, 64, 3), 255, np.uint8),
+        "flat": np.full((48, 64, 3), (120, 90, 60), np.uint8),
+        "noise": rng.integers(0, 256, (96, 128, 3), dtype=np.uint8),
+        "gradient": np.broadcast_to(ramp[None, :, None], (120, 160, 3)).copy(),
+        "grey": np.broadcast_to(ramp[:, None], (160, 120)).copy(),
+        "natural": _natural(rng, 240, 320),
+        "tall": _natural(rng, 400, 40),
+        "32 px": _natural(rng, 32, 32),
+        "2 px": np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8),
+        "1 px": np.full((1, 1, 3), 77, np.uint8),
+        "long line": np.full((1, 3000, 3), 200, np.uint8),
+    }
+
+
+def _natural(rng: np.random.Generator, height: int, width: int) -> Pixels:
+    """Smoothed noise at many scales: a spectrum like a photo's."""
+    total = np.zeros((height, width, 3), np.float32)
+    for scale in (2, 4, 8, 16, 32):
+        coarse = rng.random((height // scale + 2, width // scale + 2, 3), dtype=np.float32)
+        total += scale * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    low, high = total.min(), total.max()
+    return np.asarray((total - low) / (high - low) * 255, dtype=np.uint8)
+
+
+class FilterContract:
+    """What the framework promises about every filter, and so every filter must keep.
+
+    Set `filter_class`; override `positives` and `negatives` with clear cases, and `parameters`
+    where the filter's own ones need other values than its defaults to be tried with.
+    """
+
+    filter_class: ClassVar[type[Filter]]
+
+    def positives(self) -> Sequence[Any]:
+        """Return images that the filter with its default parameters must flag."""
+        return []
+
+    def negatives(self) -> Sequence[Any]:
+        """Return images that the filter with its default parameters must let pass."""
+        return []
+
+    def parameters(self) -> dict[str, Any]:
+        """Return parameters to make the filter with; none, by default."""
+        return {}
+
+    def make(self, **changes: Any) -> Filter:
+        """Return the filter under test."""
+        return self.filter_class(**{**self.parameters(), **changes})
+
+    def test_it_has_a_name_and_a_speed(self) -> None:
+        cls = self.filter_class
+        assert cls.name, f"{cls.__name__} has no name"
+        assert cls.name == cls.name.lower()
+        assert cls.name.isidentifier(), f"{cls.name!r} is no lower_case_name"
+        assert 1 <= cls.speed <= 5, "speed is 1 (fast) … 5 (slow)"
+
+    def test_it_says_what_a_positive_means_and_what_each_parameter_does(self) -> None:
+        cls = self.filter_class
+        assert (cls.__doc__ or "").strip(), f"{cls.__name__} has no docstring"
+        for parameter in parameters.parameters_of(cls):
+            assert parameter.meaning, (
+                f"{cls.__name__}.{parameter.name} is not in its docstring's Parameters section"
+            )
+
+    def test_every_parameter_has_a_default(self) -> None:
+        self.filter_class()
+
+    @pytest.mark.parametrize("name", sample_images())
+    def test_a_prediction_is_a_finite_number_without_a_warning(self, name: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            prediction = self.make().predict(sample_images()[name], return_boolean=False)
+        assert type(prediction) is float
+        assert np.isfinite(prediction)
+
+    def test_a_prediction_is_the_same_each_time(self) -> None:
+        picture = sample_images()["natural"]
+        first, second = (self.make().predict(picture, return_boolean=False) for _ in range(2))
+        assert first == second
+
+    def test_a_prediction_does_not_depend_on_what_ran_before(self) -> None:
+        picture = sample_images()["natural"]
+        alone = self.make().predict(picture, return_boolean=False)
+        shared = Image(picture)
+        others = plugins.registry().names()
+        for name in others:
+            other = _loadable(name)
+            if other is not None:
+                other().predict(shared)
+        assert self.make().predict(shared, return_boolean=False) == alone
+
+    def test_it_leaves_the_image_as_it_is(self) -> None:
+        picture = sample_images()["natural"]
+        before = picture.copy()
+        image = Image(picture)
+        self.make().predict(image)
+        assert np.array_equal(picture, before)
+        assert np.array_equal(image.pixels(None), before)
+
+    def test_a_region_is_judged_like_a_picture_of_its_own(self) -> None:
+        picture = sample_images()["natural"]
+        region = self.make().predict(picture, return_boolean=False, ROI=(40, 30, 200, 150))
+        cut = np.ascontiguousarray(picture[30:180, 40:240])
+        assert region == self.make().predict(cut, return_boolean=False)
+
+    def test_a_grey_picture_and_its_rgb_copy_are_judged_alike(self) -> None:
+        grey = sample_images()["natural"][..., 1]
+        copied = np.repeat(grey[..., None], 3, axis=2)
+        assert self.make().predict(grey, False) == self.make().predict(copied, False)
+
+    def test_equal_parameters_make_equal_filters(self) -> None:
+        one, two = self.make(), self.make()
+        assert one == two
+        assert hash(one) == hash(two)
+        assert one != self.make(threshold=one.threshold + 0.125)
+
+    def test_a_comparison_makes_a_new_filter(self) -> None:
+        before = self.make()
+        after = before > 0.875
+        assert after.threshold == 0.875
+        assert before == self.make()
+
+    def test_it_can_be_copied_and_sent_to_another_process(self) -> None:
+        item = self.make()
+        assert copy.deepcopy(item) == item
+        assert pickle.loads(pickle.dumps(item)) == item  # noqa: S301 (our own bytes)
+
+    def test_it_survives_the_way_through_json(self) -> None:
+        with registered(self.filter_class):
+            for item in (self.make(), self.make() <= 0.125, self.make(invert_threshold=True)):
+                assert Filter.from_dict(json.loads(json.dumps(item.to_dict()))) == item
+
+    def test_it_can_be_asked_for_in_a_request(self, tmp_path: Any) -> None:
+        path = tmp_path / "natural.png"
+        ok, encoded = cv2.imencode(".png", sample_images()["natural"][..., ::-1])
+        assert ok
+        path.write_bytes(encoded.tobytes())
+        request = {
+            "images": {str(path): None},
+            "filters": {self.filter_class.name: {}},
+            "return_predictions": True,
+        }
+        with registered(self.filter_class):
+            answer = process_request(json.dumps(request))
+        assert answer == process(str(path), [self.filter_class()], return_predictions=True)
+
+    def test_clear_positives_are_flagged(self) -> None:
+        self._check(self.positives(), expected=True)
+
+    def test_clear_negatives_pass(self) -> None:
+        self._check(self.negatives(), expected=False)
+
+    def _check(self, images: Sequence[Any], *, expected: bool) -> None:
+        wrong = {
+            number: self.make().predict(image, return_boolean=False)
+            for number, image in enumerate(images)
+            if self.make().predict(image) is not expected
+        }
+        assert not wrong, f"judged wrongly, with these predictions: {wrong}"
+
+
+def _loadable(name: str) -> type[Filter] | None:
+    try:
+        return plugins.registry().get(name)
+    except PluginError:
+        return None
