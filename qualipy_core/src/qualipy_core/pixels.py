@@ -70,7 +70,7 @@ def _to_8_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
         finite = np.nan_to_num(array, nan=0.0, posinf=1.0, neginf=0.0)
         if finite.max() > 1.0 + 1e-3:
             raise ValueError("floating-point pixels must be within 0 … 1")
-        return np.rint(np.clip(finite, 0.0, 1.0) * 255.0).astype(np.uint8)
+        return np.asarray(np.rint(np.clip(finite, 0.0, 1.0) * 255.0), dtype=np.uint8)
     raise ValueError(f"pixels cannot be of type {array.dtype}")
 
 
