@@ -251,11 +251,23 @@ def gray(image: Image, max_side: int = WORKING_SIDE) -> NDArray[np.uint8]:
     return luma.astype(np.uint8, copy=False)
 
 
+def name_of(source: object) -> str:
+    """Return what errors and results call a source: its path, or its kind and size."""
+    if isinstance(source, str | os.PathLike):
+        return str(os.fspath(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return f"<{len(source)} bytes>"
+    if isinstance(source, np.ndarray):
+        return f"<array {'×'.join(map(str, source.shape))}>"
+    return f"<{type(source).__name__}>"
+
+
 class _Picture:
     """A source and what has been decoded of it; shared by all crops of one image."""
 
     def __init__(self, source: ImageSource, name: str | None) -> None:
         self.source = source
+        self.name = name or name_of(source)
         self.path: str | None = None
         self.data: bytes | None = None
         self.header: Header | None = None
@@ -266,12 +278,9 @@ class _Picture:
             self.path = os.fspath(source)
             if not isinstance(self.path, str):
                 raise ImageTypeError(f"An image's path must be text, not {self.path!r}.")
-            self.name = name or self.path
         elif isinstance(source, bytes | bytearray | memoryview):
             self.data = bytes(source)
-            self.name = name or f"<{len(self.data)} bytes>"
         elif isinstance(source, np.ndarray):
-            self.name = name or f"<array {'×'.join(map(str, source.shape))}>"
             self._set_array(source)
         else:
             raise ImageTypeError(

@@ -44,7 +44,8 @@ def scan(
     images : image or iterable of images
         Each one a path, the bytes of an image file, an RGB array or an `Image`.
     filters : iterable of Filter or str, optional
-        Filters or names of installed ones; every installed filter, by default. Not changed.
+        Filters or names of installed ones; by default every installed filter that can be
+        loaded, with a `PluginWarning` for one that cannot. Not changed.
     ROIs : ROI or iterable of (ROI or None), optional
         For one image its ROI ``(x, y, width, height)``; for several, as many as there are images.
     sort_filters : bool
@@ -78,7 +79,7 @@ def scan(
     ...     print(result.image, result.flagged or result.error or "suitable")
     """
     plan = Plan.make(
-        plugins.registry().names() if filters is None else filters,
+        plugins.usable_filters() if filters is None else filters,
         sort=sort_filters,
         stop_early=stop_early,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from qualipy_core.errors import FilterTypeError, ImageError, ImageReadError, QualipyError
 from qualipy_core.filter import Filter
+from qualipy_core.image import Image, name_of
 from qualipy_core.result import Result
 
 
@@ -23,15 +23,7 @@ class Task(NamedTuple):
     @property
     def label(self) -> str:
         """What results and errors call the image."""
-        source = self.source
-        if isinstance(source, str):
-            return source
-        if isinstance(source, os.PathLike):
-            return str(os.fspath(source))
-        if isinstance(source, bytes | bytearray | memoryview):
-            return f"<{len(source)} bytes>"
-        name = getattr(source, "name", None)
-        return name if isinstance(name, str) else f"<{type(source).__name__}>"
+        return self.source.name if isinstance(self.source, Image) else name_of(self.source)
 
 
 @dataclass(frozen=True)
@@ -87,8 +79,6 @@ class Plan:
         Result
             With the image's error, or with a prediction or a failure per filter that ran.
         """
-        from qualipy_core.image import Image
-
         started = time.perf_counter()
         predictions: dict[str, float] = {}
         decisions: dict[str, bool] = {}

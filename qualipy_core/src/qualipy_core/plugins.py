@@ -307,6 +307,17 @@ def registry() -> Registry:
     return Registry(find(FILTERS), _words("QUALIPY_DISABLE"), _words("QUALIPY_PREFER"))
 
 
+def usable_filters() -> list[Filter]:
+    """Return every installed filter, made with its defaults; warn of those that are broken."""
+    usable = []
+    for name in registry().names():
+        try:
+            usable.append(registry().get(name)())
+        except QualipyError as error:
+            warnings.warn(f"left out: {error}", PluginWarning, stacklevel=3)
+    return usable
+
+
 def origin(cls: type[Filter]) -> tuple[str | None, str | None]:
     """Return the distribution and version that brought a filter class."""
     return registry().origin(cls)

@@ -1,0 +1,170 @@
+"""What holds for all built-in filters alike."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage import data
+
+from qualipy_core import Filter, Image, plugins, process, scan
+from qualipy_core.opencv import cv2
+from qualipy_core.parameters import parameters_of
+from qualipy_core.testing import FilterContract, sample_images
+
+PACK = "qualipy-filters-builtin"
+COMMON = ["threshold", "invert_threshold"]
+
+# name, class, speed, threshold, own parameters: what users of these names know
+TABLE = [
+    ("whole_blur", "WholeBlur", 3, 0.5, ["svm_file"]),
+    ("blurred_context", "BlurredContext", 4, 0.5, ["svm_file"]),
+    ("exposure", "Exposure", 1, 0.5, ["negative_under_exposed"]),
+    ("highlights", "Highlights", 1, 0.5, []),
+    ("hdr", "HDR", 3, 0.5, ["svm_file"]),
+    ("posterized", "Posterized", 1, 0.5, []),
+    ("cross_processed", "CrossProcessed", 2, 0.5, ["svm_file"]),
+    ("fisheye", "Fisheye", 2, 0.5, ["svm_file"]),
+    ("framed", "Framed", 1, 0.5, []),
+    ("pattern", "Pattern", 2, 0.5, []),
+    ("text_detection", "TextDetection", 3, 0.5, ["tesseract_path"]),
+    ("unconventional_size", "UnconventionalSize", 1, 16 / 9, []),
+    ("object_too_small", "ObjectTooSmall", 5, 0.05, ["is_saliency_map"]),
+    ("multiple_salient_regions", "MultipleSalientRegions", 5, 0.5, ["is_saliency_map"]),
+]
+NAMES = [row[0] for row in TABLE]
+
+
+def builtin(name: str) -> type[Filter]:
+    return plugins.registry().get(name)
+
+
+@pytest.mark.parametrize(("name", "cls", "speed", "threshold", "own"), TABLE)
+def test_a_filter_is_what_users_of_its_name_know(name, cls, speed, threshold, own):
+    found = builtin(name)
+    assert found.__name__ == cls
+    assert found.speed == speed
+    assert found().threshold == threshold
+    parameters = [p.name for p in parameters_of(found) if p.name != "comparison"]
+    assert parameters == COMMON + own
+
+
+def test_the_pack_brings_these_filters_and_no_other():
+    entries = [e for e in plugins.registry().entries() if e.distribution == PACK]
+    assert sorted(e.name for e in entries) == sorted(NAMES)
+
+
+def _contract(name: str) -> type[FilterContract]:
+    cls = builtin(name)
+    return type(f"Test{cls.__name__}KeepsTheContract", (FilterContract,), {"filter_class": cls})
+
+
+for _name in NAMES:
+    _made = _contract(_name)
+    globals()[_made.__name__] = _made
+del _made
+
+
+def photo(scale: float = 1.0) -> np.ndarray:
+    return cv2.resize(data.astronaut(), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    ok, encoded = cv2.imencode(".jpg", pixels[..., ::-1])
+    assert ok
+    return encoded.tobytes()
+
+
+ASTRONAUT = jpeg(photo())
+ALONE = {}
+
+
+def alone(name, roi):
+    """What a filter measures when nothing else has seen the picture."""
+    key = (name, roi)
+    if key not in ALONE:
+        ALONE[key] = builtin(name)().predict(ASTRONAUT, False, roi)
+    return ALONE[key]
+
+
+@settings(max_examples=25)
+@given(
+    names=st.lists(st.sampled_from(NAMES), min_size=2, max_size=6, unique=True),
+    sort=st.booleans(),
+    roi=st.sampled_from([None, (100, 20, 300, 280), (0, 0, 64, 512)]),
+)
+def test_a_prediction_depends_on_image_roi_and_parameters_alone(names, sort, roi):
+    (together,) = scan(ASTRONAUT, [builtin(n)() for n in names], roi, sort_filters=sort)
+    assert not together.failed
+    assert together.predictions == {name: alone(name, roi) for name in names}
+
+
+def test_workers_measure_what_this_thread_measures(tmp_path):
+    paths = []
+    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+        path = tmp_path / f"{name}.jpg"
+        path.write_bytes(jpeg(getattr(data, name)()))
+        paths.append(str(path))
+    filters = [builtin(n)() for n in NAMES]
+    here = process(paths, filters, return_predictions=True)
+    assert process(paths, filters, return_predictions=True, jobs=2) == here
+
+
+def test_all_filters_together_decode_a_large_photo_once(monkeypatch):
+    large = jpeg(photo(7.0))
+    calls = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda b, f: calls.append(f) or decode(b, f))
+    (result,) = scan(large, [builtin(n)() for n in NAMES])
+    assert not result.failed
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("side", [32, 33, 47, 64, 100])
+def test_small_pictures_are_measured_without_a_warning(name, side):
+    small = cv2.resize(data.astronaut(), (side, side), interpolation=cv2.INTER_AREA)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(builtin(name)().predict(small, False))
+
+
+def test_a_photo_of_fifty_megapixels_is_measured_without_a_warning(tmp_path):
+    path = tmp_path / "huge.jpg"
+    path.write_bytes(jpeg(cv2.resize(data.coffee(), (8700, 5800), interpolation=cv2.INTER_LINEAR)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (result,) = scan(path, [builtin(n)() for n in NAMES])
+    assert not result.failed
+    assert len(result.predictions) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "unconventional_size"])
+def test_predictions_of_ordinary_pictures_lie_between_zero_and_one(name):
+    for picture in (*sample_images().values(), data.astronaut(), data.chelsea()):
+        assert 0.0 <= builtin(name)().predict(picture, False) <= 1.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mirroring_a_photo_changes_little(name):
+    picture = data.astronaut()
+    plain = builtin(name)().predict(picture, False)
+    for mirrored in (picture[:, ::-1], picture[::-1]):
+        if name in ("text_detection", "object_too_small", "multiple_salient_regions") and (
+            mirrored.strides[0] < 0
+        ):
+            continue  # text and saliency know which way is up
+        assert builtin(name)().predict(np.ascontiguousarray(mirrored), False) == pytest.approx(
+            plain, abs=0.1
+        )
+
+
+def test_every_pair_of_filters_shares_one_image_without_harm():
+    image = Image(ASTRONAUT)
+    for first, second in itertools.pairwise([*NAMES, *NAMES[::-1]]):
+        for name in (first, second):
+            assert builtin(name)().predict(image, False) == alone(name, None)
