@@ -300,6 +300,15 @@ class TestProcesses:
         assert {type(r.error).__name__ for r in guilty} == {"WorkerDiedError"}
         assert "red.png" in str(guilty[0].error)
 
+    def test_a_filter_that_cannot_be_sent_is_told_before_anything_starts(self, photos):
+        class Local(Brightness):
+            """Local."""
+
+            name = "local"
+
+        with pytest.raises(RuntimeError, match=r"local cannot be sent .* jobs=1"):
+            next(scan(photos, [Local()], jobs=2))
+
     def test_a_negative_number_of_jobs_is_refused(self, photos):
         with pytest.raises(RuntimeError, match="jobs"):
             scan(photos, FILTERS, jobs=-1)

@@ -80,7 +80,6 @@ def test_an_orientation_moves_the_corners_as_exif_says(orientation):
     shown = upright(stored, orientation)
     assert shown.shape[:2] == ((6, 4) if orientation >= 5 else (4, 6))
     assert shown[TOP_LEFT_GOES_TO[orientation]][0] == 200
-    height, width = shown.shape[:2]
     along = {1: (0, 5), 2: (0, 0), 3: (3, 0), 4: (3, 5), 5: (5, 0), 6: (5, 3), 7: (0, 3), 8: (0, 0)}
     y, x = along[orientation]
     assert shown[y, x][0] == 100

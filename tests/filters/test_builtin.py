@@ -149,18 +149,12 @@ def test_predictions_of_ordinary_pictures_lie_between_zero_and_one(name):
         assert 0.0 <= builtin(name)().predict(picture, False) <= 1.0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "text_detection"])
 def test_mirroring_a_photo_changes_little(name):
-    picture = data.astronaut()
-    plain = builtin(name)().predict(picture, False)
-    for mirrored in (picture[:, ::-1], picture[::-1]):
-        if name in ("text_detection", "object_too_small", "multiple_salient_regions") and (
-            mirrored.strides[0] < 0
-        ):
-            continue  # text and saliency know which way is up
-        assert builtin(name)().predict(np.ascontiguousarray(mirrored), False) == pytest.approx(
-            plain, abs=0.1
-        )
+    for picture in (data.astronaut(), data.chelsea()):
+        plain = builtin(name)().predict(picture, False)
+        mirrored = np.ascontiguousarray(picture[:, ::-1])
+        assert builtin(name)().predict(mirrored, False) == pytest.approx(plain, abs=0.1)
 
 
 def test_every_pair_of_filters_shares_one_image_without_harm():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections import deque
@@ -142,6 +143,7 @@ def _judge_carefully(chunk: list[Task], plan: Plan) -> Iterator[Result]:
 
 
 def _start(jobs: int, plan: Plan) -> ProcessPoolExecutor:
+    _check_sendable(plan)
     # Forking this process would copy its threads' locks; a fork server has none, and has paid
     # for importing OpenCV and the filters once for all workers.
     methods = multiprocessing.get_all_start_methods()
@@ -162,6 +164,17 @@ def _start(jobs: int, plan: Plan) -> ProcessPoolExecutor:
             "defined in a module that the workers can import. jobs=1 needs no workers."
         ) from error
     return pool
+
+
+def _check_sendable(plan: Plan) -> None:
+    for label, step in plan.steps:
+        try:
+            pickle.dumps(step)
+        except Exception as error:
+            raise ExecutorError(
+                f"Filter {label} cannot be sent to worker processes: {error}. Define its class at "
+                "the top of a module, or use jobs=1."
+            ) from error
 
 
 _plan = Plan(())  # a worker's own: sent once, not with every chunk

@@ -22,6 +22,7 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform, final, overload
 
@@ -41,7 +42,8 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-_DECISION = ("threshold", "invert_threshold", "comparison")  # these do not change a measurement
+_ALL, _MEASURING = "all", "measuring"
+_DECIDING = ("threshold", "invert_threshold", "comparison")  # these do not change a measurement
 _CLASS_ATTRIBUTES = ("name", "speed")
 
 
@@ -192,7 +194,7 @@ class Filter(ABC):
         FilterError
             `measure` raised, or returned something that is no finite number.
         """
-        key = (type(self), "prediction", self._values(without=_DECISION), self._state())
+        key = (type(self), "prediction", self._values(_MEASURING), self._state())
         return image.derived(key, lambda: self._measured(image))
 
     @final
@@ -287,9 +289,8 @@ class Filter(ABC):
             )
         return parameters.from_json(plugins.registry().get(name), values)
 
-    def _values(self, without: tuple[str, ...] = ()) -> tuple[Any, ...]:
-        names = (f.name for f in dataclasses.fields(self))
-        return tuple(getattr(self, name) for name in names if name not in without)
+    def _values(self, which: str = _ALL) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in _parameter_names(type(self), which)])
 
     def _state(self) -> Any:
         """What a measurement depends on beside the parameters; a model in memory, say."""
@@ -338,6 +339,12 @@ class Filter(ABC):
             if f.name == "threshold" or getattr(self, f.name) != f.default
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@cache
+def _parameter_names(cls: type[Filter], which: str) -> tuple[str, ...]:
+    names = tuple(field.name for field in dataclasses.fields(cls))
+    return names if which == _ALL else tuple(n for n in names if n not in _DECIDING)
 
 
 def _is_number(value: object) -> bool:
