@@ -11,7 +11,7 @@ from sample_filters import Brightness
 
 from qualipy_core import plugins
 from qualipy_core.errors import AmbiguousFilterError, PluginError, UnknownFilterError
-from qualipy_core.plugins import FILTERS, Entry, Registry, find
+from qualipy_core.plugins import FILTERS, HOOKS, Entry, Registry, find
 
 GOOD = """
 from qualipy_core import Filter
@@ -148,6 +148,28 @@ def test_a_filter_can_be_registered_for_a_while():
         assert registry.names() == ("brightness",)
         assert registry.get("brightness") is Brightness
     assert registry.names() == ()
+
+
+def test_a_survey_loads_everything_and_says_how_each_stands(install_pack, monkeypatch):
+    install_pack("good-pack", GOOD, {FILTERS: {"good": "good_pack:Good"}})
+    install_pack("broken-pack", "1 / 0", {FILTERS: {"broken": "broken_pack:X"}})
+    install_pack("broken-hooks", "1 / 0", {HOOKS: {"late": "broken_hooks"}})
+    install_pack("off-pack", "1 / 0", {FILTERS: {"off": "off_pack:X"}, HOOKS: {"off": "off_pack"}})
+    monkeypatch.setenv("QUALIPY_DISABLE", "off-pack,qualipy-filters-builtin,qualipy-example-pack")
+    plugins.refresh()
+    stands = {
+        (entry.distribution, entry.group): (state, why)
+        for entry, state, why in plugins.survey()
+        if entry.distribution in ("good-pack", "broken-pack", "broken-hooks", "off-pack")
+    }
+    division = "ZeroDivisionError: division by zero"
+    assert stands == {
+        ("good-pack", FILTERS): ("loaded", ""),
+        ("broken-pack", FILTERS): ("broken", division),
+        ("broken-hooks", HOOKS): ("broken", division),
+        ("off-pack", FILTERS): ("disabled", "by QUALIPY_DISABLE"),
+        ("off-pack", HOOKS): ("disabled", "by QUALIPY_DISABLE"),
+    }
 
 
 def test_importing_the_core_and_listing_filters_imports_no_library_nor_pack():

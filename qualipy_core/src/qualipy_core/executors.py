@@ -15,7 +15,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
+from multiprocessing import resource_tracker
 from typing import Protocol
 
 from qualipy_core.errors import ExecutorError, WorkerDiedError
@@ -155,7 +157,9 @@ def _start(jobs: int, plan: Plan) -> ProcessPoolExecutor:
         jobs, mp_context=context, initializer=_become_worker, initargs=(plan,)
     )
     try:
-        pool.submit(os.getpid).result()
+        with _no_interrupts():
+            for ready in [pool.submit(os.getpid) for _ in range(jobs)]:
+                ready.result()
     except BrokenProcessPool as error:
         pool.shutdown(wait=True)
         raise ExecutorError(
@@ -164,6 +168,20 @@ def _start(jobs: int, plan: Plan) -> ProcessPoolExecutor:
             "defined in a module that the workers can import. jobs=1 needs no workers."
         ) from error
     return pool
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Put Ctrl-C off while processes start: they are half made, and the terminal tells all."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # started later, it would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check_sendable(plan: Plan) -> None:

@@ -19,7 +19,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 FILTERS = "qualipy.filters"
 HOOKS = "qualipy.hooks"
+
+_SWITCHED_OFF = "by QUALIPY_DISABLE"
 
 State = Literal["found", "loaded", "broken", "disabled", "ambiguous"]
 
@@ -224,11 +226,9 @@ class Registry:
     def state(self, entry: Entry) -> tuple[State, str]:
         """Return how an entry stands, and for a broken or ambiguous one why."""
         if entry in self._disabled:
-            return "disabled", "by QUALIPY_DISABLE"
+            return "disabled", _SWITCHED_OFF
         if entry.qualified in self._failures:
-            return "broken", str(self._failures[entry.qualified].__cause__ or "") or str(
-                self._failures[entry.qualified]
-            )
+            return "broken", _cause(self._failures[entry.qualified])
         candidates = self._candidates(entry.name)
         if entry not in candidates:
             return "ambiguous", f"{candidates[0].qualified} is preferred"
@@ -292,6 +292,11 @@ def _checked(entry: Entry, loaded: object) -> type[Filter]:
     return loaded
 
 
+def _cause(error: PluginError) -> str:
+    cause = error.__cause__
+    return str(error) if cause is None else f"{type(cause).__name__}: {cause}"
+
+
 def _normal(word: str) -> str:
     """Names of distributions compare without case and with ``-``, ``_``, ``.`` alike (PEP 503)."""
     return re.sub(r"[-_.]+", "-", word.strip()).lower()
@@ -305,6 +310,24 @@ def _words(variable: str) -> list[str]:
 def registry() -> Registry:
     """Return the registry of what is installed, made when it is first asked for."""
     return Registry(find(FILTERS), _words("QUALIPY_DISABLE"), _words("QUALIPY_PREFER"))
+
+
+def survey() -> list[tuple[Entry, State, str]]:
+    """Load everything that is installed and not disabled, and return how each entry stands.
+
+    Returns
+    -------
+    list of (Entry, str, str)
+        Filters and hooks, by distribution; the state, and where there is one its cause.
+    """
+    filters = registry()
+    for entry in filters.entries():
+        if filters.state(entry)[0] != "disabled":
+            with suppress(PluginError):
+                filters.load(entry)
+    surveyed = [(entry, *filters.state(entry)) for entry in filters.entries()]
+    surveyed += [(entry, *hooks().state(entry)) for entry in find(HOOKS)]
+    return sorted(surveyed, key=lambda row: (_normal(row[0].distribution), row[0]))
 
 
 def usable_filters() -> list[Filter]:
@@ -373,6 +396,14 @@ class Hooks:
             raise entry.broken(str(error)) from error
         self._owners[entry.qualified] = entry
         self._callers.clear()
+
+    def state(self, entry: Entry) -> tuple[State, str]:
+        """Return how an entry stands, and for a broken or disabled one why."""
+        if entry in self.failures:
+            return "broken", _cause(self.failures[entry])
+        if entry.qualified in self._owners:
+            return "loaded", ""
+        return "disabled", _SWITCHED_OFF
 
     def callers(self, hook: str) -> list[tuple[Entry, pluggy.HookCaller]]:
         """Return a caller per pack that implements a hook, in the order of their names."""

@@ -1,0 +1,167 @@
+"""The program itself: its commands, those that packs add, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import click
+
+from qualipy import __version__
+from qualipy.cli import packs
+from qualipy.cli.failures import failure
+from qualipy.cli.filters import filters
+from qualipy.cli.plugins import plugins
+from qualipy.cli.request import request
+from qualipy.cli.scan import scan
+from qualipy_core.errors import PluginWarning, QualipyError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+class App(click.Group):
+    """A group whose commands are its own first, then those of packs.
+
+    Packs are asked only where it matters: for the list of all commands, and for a command that is
+    not one of ours.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.own: tuple[str, ...] = ()
+        self._asked = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return our own commands in the order of their use, then those of packs."""
+        self.ask_packs()
+        return [*self.own, *sorted(self.commands.keys() - set(self.own))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; packs are asked only for one that is not ours."""
+        if cmd_name not in self.commands:
+            self.ask_packs()
+        return super().get_command(ctx, cmd_name)
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command; what there is already can't be replaced."""
+        name = name or cmd.name
+        if name in self.commands:
+            raise ValueError(f"there is a command {name!r} already")
+        super().add_command(cmd, name)
+
+    def ask_packs(self) -> None:
+        """Let every pack add its commands, once."""
+        if not self._asked:
+            self._asked = True
+            packs.load_hooks()
+            packs.add_commands(self)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands for ``--help``: ours, then those that packs brought."""
+        rows: dict[str, list[tuple[str, str]]] = {"Commands": [], "Commands of packs": []}
+        for name in self.list_commands(ctx):
+            command = self.commands[name]
+            if not command.hidden:
+                title = "Commands" if name in self.own else "Commands of packs"
+                rows[title].append((name, command.get_short_help_str(formatter.width)))
+        for title, commands in rows.items():
+            if commands:
+                with formatter.section(title):
+                    formatter.write_dl(commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; Ctrl-C and a reader that left are no errors to talk about."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            _forget_stdout()
+            ctx.exit(PIPE_CLOSED)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program; an error of ours is a message, and any other keeps its traceback."""
+        _write_what_is_given()
+        with warnings.catch_warnings():
+            _tell_plugin_warnings()
+            try:
+                return super().main(*args, **kwargs)
+            except QualipyError as error:
+                told = failure(error)
+        told.show()
+        sys.exit(told.exit_code)
+
+
+def _tell_plugin_warnings() -> None:
+    """Show a pack's failing hook in one line, without the place in our source that warned."""
+    others = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, PluginWarning):
+            packs.warn(str(message))
+        else:
+            others(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
+    warnings.simplefilter("always", PluginWarning)
+
+
+def _write_what_is_given() -> None:
+    """Let no file name be impossible to print, whatever the terminal's encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _forget_stdout() -> None:
+    """Send what is still buffered for a reader that left into the void."""
+    try:
+        void = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(void, sys.stdout.fileno())
+        os.close(void)
+    except (OSError, ValueError):
+        pass  # not a real file, as in tests: nothing will be written at exit
+
+
+@click.group(
+    cls=App,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`qualipy COMMAND --help` explains a command and shows examples.",
+)
+@click.version_option(__version__, prog_name="qualipy", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Keep unsuitable photos out: blurred, badly exposed, framed, over-processed and more.
+
+    \b
+    Judge a folder of photos:             qualipy scan photos/
+    With two filters, into a file:        qualipy scan photos/ --filters hdr,exposure -o out.csv
+    See which filters there are:          qualipy filters
+    Learn how to use one:                 qualipy filters exposure
+    """  # noqa: D301 (click reads the \b)
+
+
+for _command in (scan, request, filters, plugins):
+    cli.add_command(_command)
+cli.own = tuple(cli.commands)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line; ends by `SystemExit`.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        The arguments; the process's own, by default.
+    """
+    cli.main(args=args, prog_name="qualipy")

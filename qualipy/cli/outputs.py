@@ -1,0 +1,175 @@
+"""The forms of a report: a table to read, JSON, JSON Lines and CSV to go on with.
+
+Each writer hands whole pieces of text to ``write`` as soon as a result is there, so what is done
+is kept whatever happens next.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from qualipy.cli import words
+from qualipy.cli.text import to_json, unstyled
+
+if TYPE_CHECKING:
+    from qualipy_core import Filter, Result
+
+Write = Callable[[str], None]
+
+FORMATS = ("table", "json", "jsonl", "csv")
+_BY_SUFFIX = {".json": "json", ".csv": "csv", ".txt": "table"}
+
+
+class Writer(Protocol):
+    """Writes a report, result by result."""
+
+    def begin(self) -> None:
+        """Write what stands before the first result."""
+
+    def add(self, result: Result) -> None:
+        """Write a result."""
+
+    def end(self) -> None:
+        """Write what stands behind the last result; called in any case."""
+
+
+def format_for(path: str | None) -> str:
+    """Return the form that fits a file's name: JSON Lines unless its suffix says another."""
+    if path is None:
+        return "table"
+    return _BY_SUFFIX.get(os.path.splitext(path)[1].lower(), "jsonl")
+
+
+def writer(
+    form: str, write: Write, filters: Mapping[str, Filter], *, colours: bool = False
+) -> Writer:
+    """Return the writer of a form.
+
+    Parameters
+    ----------
+    form : str
+        One of `FORMATS`.
+    write : callable
+        Takes each piece of text.
+    filters : mapping of str to Filter
+        Those of the run, by their key in results, in the order of the columns.
+    colours : bool
+        Whether what is written for people may be coloured.
+    """
+    if form == "table":
+        return Table(write, filters, colours=colours)
+    if form == "csv":
+        return CSV(write, filters)
+    return JSON(write) if form == "json" else JSONLines(write)
+
+
+class Table:
+    """A line per image, for people: verdict, path, reasons."""
+
+    def __init__(self, write: Write, filters: Mapping[str, Filter], *, colours: bool) -> None:
+        self._write = write
+        self._filters = filters
+        self._colours = colours
+
+    def begin(self) -> None:
+        """Write nothing: the lines explain themselves."""
+
+    def add(self, result: Result) -> None:
+        """Write a line."""
+        line = words.line(result, self._filters)
+        self._write((line if self._colours else unstyled(line)) + "\n")
+
+    def end(self) -> None:
+        """Write nothing."""
+
+
+class JSONLines:
+    """A JSON object per line and image: what `Result.to_dict` gives."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+
+    def begin(self) -> None:
+        """Write nothing."""
+
+    def add(self, result: Result) -> None:
+        """Write a line."""
+        self._write(to_json(result.to_dict()) + "\n")
+
+    def end(self) -> None:
+        """Write nothing."""
+
+
+class JSON:
+    """One JSON array of the same objects."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._opening = "[\n"
+
+    def begin(self) -> None:
+        """Write nothing yet: `add` opens the array."""
+
+    def add(self, result: Result) -> None:
+        """Write an element."""
+        self._write(self._opening + to_json(result.to_dict()))
+        self._opening = ",\n"
+
+    def end(self) -> None:
+        """Close the array."""
+        self._write("[]\n" if self._opening == "[\n" else "\n]\n")
+
+
+class CSV:
+    """A row per image, comma-separated, with a header.
+
+    The columns are ``image``, ``suitable``, ``flagged`` (names, a space between), ``error``, the
+    prediction of each filter (empty where it did not run or failed) and ``seconds``.
+    """
+
+    def __init__(self, write: Write, filters: Mapping[str, Filter]) -> None:
+        self._write = write
+        self._names = list(filters)
+
+    def begin(self) -> None:
+        """Write the header."""
+        self._row(["image", "suitable", "flagged", "error", *self._names, "seconds"])
+
+    def add(self, result: Result) -> None:
+        """Write a row."""
+        predictions = (result.predictions.get(name) for name in self._names)
+        self._row(
+            [
+                _inert(result.image),
+                "true" if result.suitable else "false",
+                " ".join(result.flagged),
+                "; ".join(_errors(result)),
+                *("" if value is None else repr(value) for value in predictions),
+                f"{result.seconds:.6f}",
+            ]
+        )
+
+    def end(self) -> None:
+        """Write nothing."""
+
+    def _row(self, cells: list[str]) -> None:
+        row = io.StringIO(newline="")
+        # With this line end, a cell with either half of it is quoted; what is written ends in \n.
+        csv.writer(row, lineterminator="\r\n").writerow(cells)
+        self._write(row.getvalue().removesuffix("\r\n") + "\n")
+
+
+def _errors(result: Result) -> list[str]:
+    if result.error is not None:
+        return [f"{type(result.error).__name__}: {result.error}"]
+    failures = result.failures.items()
+    return [f"{name}: {type(failure).__name__}: {failure}" for name, failure in failures]
+
+
+def _inert(path: str) -> str:
+    """The same path, but nothing that a spreadsheet takes for a formula."""
+    return f"./{path}" if path.startswith(("=", "+", "-", "@", "\t", "\r")) else path

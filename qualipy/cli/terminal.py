@@ -1,0 +1,139 @@
+"""Where a run's output goes: results to stdout or a file, progress and the summary to stderr."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TextIO
+
+import click
+
+from qualipy.cli.failures import CannotWork, WrongUse
+from qualipy.cli.text import encode, unstyled, visible
+
+if TYPE_CHECKING:
+    from qualipy.cli.progress import Bar
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Whether to colour what goes to a stream: a terminal, and https://no-color.org unset."""
+    return (
+        is_terminal(stream)
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") not in ("dumb", "unknown")
+    )
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal; one that is closed is none."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def say(text: str) -> None:
+    """Write lines to stderr, coloured where it can show colours."""
+    click.echo(text if has_colours(sys.stderr) else unstyled(text), err=True, color=True)
+
+
+def bar_fits(*, to_file: bool, form: str) -> bool:
+    """Whether a progress bar on stderr would disturb nothing.
+
+    It would where the results themselves appear on the terminal, unless they are the table, which
+    is written around the bar; and where a pipe's reader may write to the terminal (`less`, `jq`).
+    """
+    if not is_terminal(sys.stderr) or os.environ.get("TERM") in ("dumb", "unknown"):
+        return False
+    if to_file:
+        return True
+    if is_terminal(sys.stdout):
+        return form == "table"
+    try:
+        mode = os.fstat(sys.stdout.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISCHR(mode)
+
+
+class Out(Protocol):
+    """Takes the pieces of a report."""
+
+    def __call__(self, text: str, /) -> None:
+        """Write a piece of text and keep nothing back."""
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Out]:
+    """Open a file for a report; each piece reaches it at once."""
+    try:
+        file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise WrongUse(f"The results cannot be written to {path}: {error.strerror}.") from None
+    with file:
+        yield _to(file, path)
+
+
+@contextmanager
+def standard_output(bar: Bar | None, *, for_people: bool) -> Iterator[Out]:
+    """Keep stdout for a report alone.
+
+    What filters print, here or in a worker, would corrupt it; it goes to stderr meanwhile.
+
+    Parameters
+    ----------
+    bar : Bar or None
+        A progress bar on the same terminal, which must be written around.
+    for_people : bool
+        The report is safe to show; otherwise it is made so, should stdout be a terminal.
+    """
+    if bar is not None and is_terminal(sys.stdout):
+        yield bar.print
+        return
+    escape = is_terminal(sys.stdout) and not for_people
+    with _private_stdout() as file:
+        write = _to(file, "stdout")
+        yield (lambda text: write(visible(text, keep="\n"))) if escape else write
+
+
+def _to(file: BinaryIO, name: str) -> Out:
+    def write(text: str) -> None:
+        data = memoryview(encode(text))
+        try:
+            while data:
+                data = data[file.write(data) :]
+            file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise CannotWork(
+                f"The results cannot be written to {name}: {error.strerror}."
+            ) from None
+
+    return write
+
+
+@contextmanager
+def _private_stdout() -> Iterator[BinaryIO]:
+    if sys.stdout is None:  # closed by who started us
+        with open(os.devnull, "wb", buffering=0) as void:
+            yield void
+        return
+    try:
+        descriptor, errors = sys.stdout.fileno(), sys.stderr.fileno()
+    except (OSError, ValueError, AttributeError):  # not a real file, as in tests
+        buffer = sys.stdout.buffer
+        with redirect_stdout(sys.stderr):
+            yield buffer
+        return
+    sys.stdout.flush()
+    with os.fdopen(os.dup(descriptor), "wb", buffering=0) as private:
+        os.dup2(errors, descriptor)
+        try:
+            yield private
+        finally:
+            sys.stdout.flush()
+            os.dup2(private.fileno(), descriptor)
