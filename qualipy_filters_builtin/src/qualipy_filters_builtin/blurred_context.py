@@ -1,0 +1,152 @@
+"""Blurred context: photos whose background is blurred while something else in them is sharp.
+
+The edges near the border, where the background mostly is, are compared with the sharpest edges of
+the photo. Only what has contrast counts: a clear sky or a plain wall is even, not blurred.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qualipy_core import Image, TrainableFilter
+from qualipy_filters_builtin.sharpness import (
+    edge_slopes,
+    gradient_tensors,
+    missing_detail,
+    tone_ranges,
+)
+
+# Tuned on labelled photos; none matters much, balanced accuracies differ by less than 0.01.
+_RANGE_FLOOR = 8.0
+"""Luma levels: a smaller range of tones says little about sharpness."""
+_RANGE_SHARE = 0.1
+"""The share of the mean range of tones that is added to that floor."""
+_LEAST_SLOPE = 0.02
+"""What the slopes' logarithm starts from; a sharp step has a slope of 0.5."""
+_EVEN_RANGE = 24.0
+"""Luma levels at which a cell is half as much to go by as one of full contrast."""
+_BORDER = 0.17
+"""The border's width as a share of the photo's width and height."""
+_BLURRED_SLOPE, _SHARP_SLOPE, _SLOPE_BLEND = 0.12, 0.18, 0.02
+"""Slopes below which a cell counts as blurred, above which as sharp, and how gradually."""
+_CONTEXT_QUANTILE, _PEAK_QUANTILE = 0.25, 0.97
+"""The quantiles of the cells that stand for the border's blur and for the sharpest places."""
+_FINE, _COARSE = 0, 3
+"""The octaves, 1 and 8 pixels, whose places are compared."""
+_ENERGY_FLOOR = 0.02
+"""Squared luma levels per pixel: what is left in an even area."""
+
+Floats = NDArray[np.float64]
+
+
+class BlurredContext(TrainableFilter):
+    """Photos with a blurred background, the subject being sharp.
+
+    The prediction is a probability. A photo that is blurred all over is none of these.
+
+    Parameters
+    ----------
+    threshold : float
+        The probability beyond which a photo is positive.
+    invert_threshold : bool
+        Flag the photos without a blurred background instead.
+    comparison : str
+        How the probability is compared with the threshold.
+    svm_file : str, optional
+        A model of your own, as `train` and `save` write it.
+
+    Notes
+    -----
+    A cell's sharpness is the steepest slope in it against the range of its tones: the reciprocal
+    of the width of its narrowest edge, after Marziliano et al. The features are the sharpness of
+    the border's more blurred part (``border``) and of the sharpest places (``peak``), what even
+    those lack in the worst direction (``missing_detail``, as in `whole_blur`), the shares of the
+    picture that are clearly blurred, clearly sharp and even, and how differently fine and coarse
+    detail are spread over the picture (``divergence``, after Kullback & Leibler 1951): where all
+    is in focus, both are in the same places.
+
+    On labelled photos, held-out, the balanced accuracy at 0.5 is 0.87: 0.83 on real photos, nearly
+    all right on artificial ones. The misses are slight blurs, close-ups that fill the frame, and
+    photos of less than 150 pixels; the false alarms are sharp subjects before plain walls.
+
+    References
+    ----------
+    Marziliano, Dufaux, Winkler & Ebrahimi 2002, "A no-reference perceptual blur metric",
+    doi:10.1109/ICIP.2002.1038902.
+    Kullback & Leibler 1951, "On information and sufficiency", doi:10.1214/aoms/1177729694.
+    """
+
+    name = "blurred_context"
+    speed = 4
+    model_file = "blurred_context.npz"
+    feature_names = (
+        "border",
+        "peak",
+        "missing_detail",
+        "blurred_share",
+        "sharp_share",
+        "even_share",
+        "divergence",
+    )
+    kernel = "rbf"
+
+    def features(self, image: Image) -> Floats:
+        """Return how sharp the border and the sharpest places are, and how much of each there is.
+
+        Parameters
+        ----------
+        image : Image
+            The picture.
+
+        Returns
+        -------
+        ndarray of float64, shape (7,)
+            Natural logarithms of slopes (the first three), shares of the picture, and nats.
+        """
+        ranges = tone_ranges(image).astype(np.float64)
+        slopes = edge_slopes(image) / (ranges + (_RANGE_FLOOR + _RANGE_SHARE * ranges.mean()))
+        mean = slopes.mean(axis=0)
+        weights = ranges / (ranges + _EVEN_RANGE)
+        sharpness = np.log(mean + _LEAST_SLOPE)
+        return np.array(
+            [
+                _quantile(sharpness, weights * _border(ranges.shape), _CONTEXT_QUANTILE),
+                _quantile(sharpness, weights, _PEAK_QUANTILE),
+                missing_detail(image).max(),
+                (weights * _beyond(_BLURRED_SLOPE - mean)).mean(),
+                (weights * _beyond(mean - _SHARP_SLOPE)).mean(),
+                1.0 - weights.mean(),
+                _divergence(image),
+            ]
+        )
+
+
+def _border(shape: tuple[int, int]) -> Floats:
+    """1 for the cells near the border, next to 0 for the others."""
+    rows, columns = shape
+    y = (np.arange(rows) + 0.5) / rows
+    x = (np.arange(columns) + 0.5) / columns
+    distance = np.minimum(np.minimum(y, 1 - y)[:, None], np.minimum(x, 1 - x)[None, :])
+    return np.where(distance < _BORDER, 1.0, 1e-6)
+
+
+def _quantile(values: Floats, weights: Floats, quantile: float) -> float:
+    """The weighted quantile; the plain one when nothing weighs."""
+    order = np.argsort(values, axis=None)
+    cumulative = np.cumsum(weights.ravel()[order] + 1e-9)
+    index = np.searchsorted(cumulative, quantile * cumulative[-1])
+    return float(values.ravel()[order[min(int(index), order.size - 1)]])
+
+
+def _beyond(excess: Floats) -> Floats:
+    """From 0 to 1 as the excess goes from negative to positive."""
+    return 0.5 + 0.5 * np.tanh(excess / (2 * _SLOPE_BLEND))
+
+
+def _divergence(image: Image) -> float:
+    tensors = gradient_tensors(image).astype(np.float64)
+    fine, coarse = (tensors[level, 0] + tensors[level, 2] for level in (_FINE, _COARSE))
+    fine, coarse = fine + _ENERGY_FLOOR, coarse + _ENERGY_FLOOR
+    fine, coarse = fine / fine.sum(), coarse / coarse.sum()
+    return float((fine * np.log(fine / coarse)).sum())

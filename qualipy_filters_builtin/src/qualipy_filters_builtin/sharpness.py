@@ -1,0 +1,191 @@
+"""Local sharpness: measurements that the filters for blur share.
+
+A picture is looked at in cells of 16 × 16 pixels at a long side of 512 pixels, so blur is judged
+against the size of the picture, as a person does who sees it whole, and a camera file and a small
+copy of it agree. Two things are measured in each cell, both relative to the cell's own contrast:
+
+`gradient_tensors`
+    how much of the local contrast is in fine detail, octave by octave and in every direction;
+`edge_slopes`
+    how steep the steepest edge is against the range of tones around it, the reciprocal of an
+    edge's width.
+
+Directions count because a moving camera blurs along its path and leaves edges along it sharp.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qualipy_core import Image, derived, gray
+from qualipy_core.opencv import cv2
+
+CELL = 16
+"""The side of a cell in pixels."""
+LEVELS = 5
+"""Octaves: 1, 2, 4, 8 and 16 pixels, the last being a cell."""
+SHARPNESS_SIDE = 512
+"""The long side, in pixels, at which sharpness is measured."""
+DIRECTIONS = 8
+"""Directions looked into, evenly spread over half a turn."""
+
+_SHARPEST = 98.0
+"""The percentile of the cells that stands for the sharpest places (tuned: 95 … 99.5 are alike)."""
+_ENERGY_FLOOR = 0.25
+"""Squared luma levels per pixel: what JPEG leaves of an even area."""
+_LEAST_DETAIL = 1e-3
+"""What the logarithm of the share of fine detail starts from."""
+
+_SOBEL_SCALE = 0.125  # makes cv2.Sobel the gradient in levels per pixel
+_NEIGHBOURS = (3, 3)  # a cell is measured with its eight neighbours: more edges, a steadier number
+
+Floats = NDArray[np.float32]
+
+
+@derived
+def gradient_tensors(image: Image) -> Floats:
+    """Return the mean structure tensor of every cell, for each level of a Gaussian pyramid.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float32, shape (LEVELS, 3, rows, columns)
+        The means of ``gx²``, ``gx·gy`` and ``gy²`` in squared luma levels per pixel *of the
+        level*, over a cell and its neighbours.
+
+    References
+    ----------
+    Förstner & Gülch 1987, "A fast operator for detection and precise location of distinct points,
+    corners and centres of circular features"; Burt & Adelson 1983, doi:10.1109/TCOM.1983.1095851.
+    """
+    level = _luma(image)
+    rows, columns = level.shape[0] // CELL, level.shape[1] // CELL
+    tensors = np.empty((LEVELS, 3, rows, columns), np.float32)
+    for number in range(LEVELS):
+        gx, gy = _gradients(level) if number else _pixel_gradients(image)
+        for index, (a, b) in enumerate(((gx, gx), (gx, gy), (gy, gy))):
+            mean = cv2.resize(cv2.multiply(a, b), (columns, rows), interpolation=cv2.INTER_AREA)
+            tensors[number, index] = cv2.blur(mean, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
+        level = np.asarray(cv2.pyrDown(level), dtype=np.float32)
+    return tensors
+
+
+@derived
+def missing_detail(image: Image) -> NDArray[np.float64]:
+    """Return how much fine detail the sharpest places lack, in each direction.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float64, shape (DIRECTIONS,)
+        The negative natural logarithm of the gradient energy at one pixel against that at two
+        pixels, relative to the contrast of the cell and of the picture; about 0 … 7, rises with
+        blur.
+
+    References
+    ----------
+    That blur takes away the finer octave first: Crete, Dolmiere, Ladret & Nicolas 2007, "The blur
+    effect: perception and estimation with a new no-reference perceptual blur metric",
+    doi:10.1117/12.702790.
+    """
+    angles = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
+    cos, sin = np.cos(angles), np.sin(angles)
+    weights = np.stack([cos * cos, 2 * cos * sin, sin * sin], axis=1).astype(np.float32)
+    tensors = gradient_tensors(image)[:2]
+    fine, middle = np.maximum(weights @ tensors.reshape(2, 3, -1), 0.0)
+    share = fine / (middle + (_ENERGY_FLOOR + float(middle.mean())))
+    sharpest = np.percentile(share, _SHARPEST, axis=1)
+    return np.asarray(-np.log(sharpest + _LEAST_DETAIL), dtype=np.float64)
+
+
+@derived
+def edge_slopes(image: Image) -> Floats:
+    """Return the steepest gradient of every cell in four directions.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float32, shape (4, rows, columns)
+        Luma levels per pixel in the directions 0°, 45°, 90° and 135°, the largest in a cell and
+        its neighbours.
+    """
+    gx, gy = _pixel_gradients(image)
+    diagonal = float(np.sqrt(0.5))
+    slopes = (
+        gx,
+        cv2.addWeighted(gx, diagonal, gy, diagonal, 0.0),
+        gy,
+        cv2.addWeighted(gx, -diagonal, gy, diagonal, 0.0),
+    )
+    return np.stack([_grow(_pooled(np.abs(slope), np.maximum)) for slope in slopes])
+
+
+@derived
+def tone_ranges(image: Image) -> Floats:
+    """Return the range of tones in every cell and its neighbours.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, columns)
+        Luma levels, 0 … 255.
+    """
+    luma = _whole_cells(image)
+    high = _grow(_pooled(luma, np.maximum))
+    low = _grow(-_pooled(luma, np.minimum))
+    return high + low
+
+
+@derived
+def _pixel_gradients(image: Image) -> tuple[Floats, Floats]:
+    return _gradients(_luma(image))
+
+
+def _luma(image: Image) -> Floats:
+    return _whole_cells(image).astype(np.float32)
+
+
+def _whole_cells(image: Image) -> NDArray[np.uint8]:
+    """The luma, its last rows and columns repeated until whole cells cover it."""
+    luma = gray(image, SHARPNESS_SIDE)
+    below, right = -luma.shape[0] % CELL, -luma.shape[1] % CELL
+    if not (below or right):
+        return luma
+    padded = cv2.copyMakeBorder(luma, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return np.asarray(padded, dtype=np.uint8)
+
+
+def _gradients(level: Floats) -> tuple[Floats, Floats]:
+    gx = cv2.Sobel(level, cv2.CV_32F, 1, 0, ksize=3, scale=_SOBEL_SCALE)
+    gy = cv2.Sobel(level, cv2.CV_32F, 0, 1, ksize=3, scale=_SOBEL_SCALE)
+    return np.asarray(gx, dtype=np.float32), np.asarray(gy, dtype=np.float32)
+
+
+def _pooled(pixels: NDArray[np.generic], extreme: np.ufunc) -> Floats:
+    """The extreme of every cell; first down the columns, where memory is contiguous."""
+    height, width = pixels.shape
+    rows = extreme.reduce(pixels.reshape(height // CELL, CELL, width), axis=1)
+    cells = extreme.reduce(rows.reshape(height // CELL, width // CELL, CELL), axis=2)
+    return np.asarray(cells, dtype=np.float32)
+
+
+def _grow(cells: Floats) -> Floats:
+    grown = cv2.dilate(cells, np.ones(_NEIGHBOURS, np.uint8), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(grown, dtype=np.float32)

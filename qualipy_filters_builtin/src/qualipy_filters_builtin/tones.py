@@ -1,0 +1,117 @@
+"""Measurements of tones that several filters share: how bright the pixels of a picture are.
+
+A tone is an 8-bit luma, 0 black … 255 white. Everything is measured at a long side of 512 pixels:
+the distribution of tones doesn't change with the resolution, and one small picture serves all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qualipy_core import Image, derived, gray
+from qualipy_core.opencv import cv2
+
+TONES = 256
+TONES_SIDE = 512
+"""The long side, in pixels, at which tones are measured."""
+
+_BLOWN = 248
+"""A pixel is blown when all its channels reach this. Not 255: resampling and JPEG take a few
+levels away (tuned on labelled photos: 245 … 252 separate equally well)."""
+
+_FLAT_RANGE = 8
+"""A neighbourhood of 3 × 3 pixels is flat when its tones differ by no more than this: the noise
+that a JPEG of good quality leaves in an even area (tuned: 6 … 12 give the same accuracy)."""
+
+
+@derived
+def tone_histogram(image: Image) -> NDArray[np.float64]:
+    """Return the share of the pixels that has each luma.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float64, shape (256,)
+        Sums to 1.
+    """
+    return _shares(_counts(gray(image, TONES_SIDE)))
+
+
+@derived
+def flat_tone_histogram(image: Image) -> NDArray[np.float64]:
+    """Return the number of pixels of each luma, counting flat areas alone.
+
+    Edges blend the tones on both their sides, so only the pixels whose 3 × 3 neighbourhood is
+    almost constant show which tones a picture is made of.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float64, shape (256,)
+        Pixels at a long side of at most 512 pixels; all zero when nothing is flat.
+    """
+    luma = gray(image, TONES_SIDE)
+    neighbours = np.ones((3, 3), np.uint8)
+    spread = cv2.subtract(cv2.dilate(luma, neighbours), cv2.erode(luma, neighbours))
+    flat = cv2.inRange(spread, (0.0,), (float(_FLAT_RANGE),))
+    return _counts(luma, flat.astype(np.uint8, copy=False))
+
+
+@derived
+def rim_histogram(image: Image) -> NDArray[np.float64]:
+    """Return the share of each luma along the rim, the outer 3 % of the picture.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float64, shape (256,)
+        Sums to 1.
+    """
+    luma = gray(image, TONES_SIDE)
+    height, width = luma.shape
+    depth = max(1, round(0.03 * min(height, width)))
+    counts = _counts(luma)
+    if min(height, width) > 2 * depth:
+        counts = counts - _counts(np.ascontiguousarray(luma[depth:-depth, depth:-depth]))
+    return _shares(counts)
+
+
+@derived
+def blown_mask(image: Image) -> NDArray[np.uint8]:
+    """Return where every channel is at its end: white without detail or hue.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        255 where blown, else 0; long side at most 512 pixels.
+    """
+    pixels = image.pixels(TONES_SIDE)
+    lower, upper = (float(_BLOWN),) * 3, (255.0,) * 3
+    return cv2.inRange(pixels, lower, upper).astype(np.uint8, copy=False)
+
+
+def _counts(luma: NDArray[np.uint8], mask: NDArray[np.uint8] | None = None) -> NDArray[np.float64]:
+    histogram = cv2.calcHist([luma], [0], mask, [TONES], [0.0, float(TONES)])
+    return histogram.ravel().astype(np.float64)
+
+
+def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return counts / float(counts.sum())
