@@ -1,0 +1,263 @@
+"""How edges bend around the centre of a picture: arcs along edges, and what bends them.
+
+A lens that does not keep lines straight bends them alike everywhere: away from the centre, and the
+more, the farther from the centre they pass. In the division model of such a lens (Fitzgibbon 2001,
+doi:10.1109/CVPR.2001.990465) an undistorted radius is ``r / (1 + λ r²)``; a straight line that
+passes at a distance d becomes a circle (Bukhari & Dailey 2013, doi:10.1007/s10851-012-0342-2) of
+curvature ``2 d |λ| / sqrt(1 + 4 d² |λ|)``: about proportional to d. Round things bend too, but not
+all around one centre.
+
+Lengths are in units of half the picture's diagonal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qualipy_core import Image, derived, gray
+from qualipy_core.opencv import cv2
+
+Floats = NDArray[np.float64]
+
+SIDE = 384  # long side in pixels: edges of a sixteenth of it are measured to a tenth of a pixel
+SMALLEST = 24  # of the short side, in pixels
+_POINTS = 5  # along an arc
+_OVERLAP = 2  # how many arcs of an edge hold each of its points
+_STRAYING = 0.35  # pixels, root mean square: an arc fits its points at least so well
+_SHARPEST = 2.0  # curvature beyond which no lens bends
+_UNLIKE = 0.35  # curvature off the fit at which an arc weighs a quarter
+_ROUNDS = 4  # of reweighting
+_FAR = 0.25  # from the centre: nearer lines hardly bend
+_BENT, _STRAIGHT = 0.12, 0.10  # curvatures
+_SECTORS = 12
+_FEW = 6  # arcs: what shares are drawn towards 0 by
+
+
+@dataclass(frozen=True, eq=False)
+class Arcs:
+    """Short arcs fitted along edges.
+
+    Attributes
+    ----------
+    curvature : ndarray, shape (n,)
+        Positive where the arc bulges along its normal.
+    normal : ndarray, shape (n, 2)
+        A unit vector across the arc.
+    middle : ndarray, shape (n, 2)
+        The arc's middle, from the picture's centre.
+    """
+
+    curvature: Floats
+    normal: Floats
+    middle: Floats
+
+
+@dataclass(frozen=True)
+class Bending:
+    """What a picture's arcs say about the lens; zeros when there are too few.
+
+    Attributes
+    ----------
+    strength : float
+        Curvature gained per distance from the centre, about twice the division model's |λ|;
+        positive for barrel distortion.
+    explained : float
+        Share of the curvature that bending around one centre explains.
+    consistency : float
+        Share of far arcs bent outwards less the share bent inwards, in [-1, 1].
+    straightness : float
+        Share of far arcs that are straight, in [0, 1].
+    typical : float
+        Median of curvature over distance of far arcs.
+    support : float
+        Logarithm of one more than the number of far arcs.
+    """
+
+    strength: float = 0.0
+    explained: float = 0.0
+    consistency: float = 0.0
+    straightness: float = 0.0
+    typical: float = 0.0
+    support: float = 0.0
+
+
+@derived
+def gradients(image: Image, max_side: int = SIDE) -> NDArray[np.int16]:
+    """Return the smoothed luma's derivatives, along x and along y.
+
+    Returns
+    -------
+    ndarray of int16, shape (2, H, W)
+    """
+    smooth = cv2.GaussianBlur(gray(image, max_side), (5, 5), 1)
+    return np.stack([cv2.Sobel(smooth, cv2.CV_16S, 1, 0), cv2.Sobel(smooth, cv2.CV_16S, 0, 1)])
+
+
+@derived
+def _edges(image: Image) -> tuple[NDArray[np.int32], ...]:
+    """Return chains of edge points, each of shape (length, 2)."""
+    across, down = gradients(image)
+    sample = np.abs(across[::3, ::3]) + np.abs(down[::3, ::3])
+    high = float(np.clip(np.quantile(sample, 0.92), 40, 300))
+    edges = cv2.Canny(across, down, high / 2, high)
+    chains, _ = cv2.findContours(edges, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    return tuple(chain.reshape(-1, 2) for chain in chains if len(chain) > _POINTS * 5)
+
+
+@derived
+def edge_arcs(image: Image, length: int) -> Arcs:
+    """Fit arcs to stretches of the edges.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+    length : int
+        Of a stretch, in pixels at a long side of 384: longer ones are more exact and rarer.
+
+    Returns
+    -------
+    Arcs
+        Stretches with a corner, or that turn back, are left out.
+    """
+    none = Arcs(np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2)))
+    height, width = gray(image, SIDE).shape
+    if min(height, width) < SMALLEST:
+        return none
+    chains = [chain for chain in _edges(image) if len(chain) >= length + 2]
+    if not chains:
+        return none
+    half_diagonal = np.hypot(height, width) / 2
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    points = (_stretches(chains, length) - centre) / half_diagonal
+
+    start, end = points[:, 0], points[:, -1]
+    chord = np.hypot(*(end - start).T)
+    along = (end - start) / np.maximum(chord, 1e-6)[:, None]
+    normal = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    from_start = points - start[:, None]
+    height_over = (from_start * normal[:, None]).sum(axis=2)
+    position = (from_start * along[:, None]).sum(axis=2)
+    # A flat arc is a parabola over its chord: curvature / 2 · position · (chord - position).
+    parabola = position * (chord[:, None] - position) / 2
+    curvature = (height_over * parabola).sum(axis=1) / np.maximum((parabola**2).sum(axis=1), 1e-12)
+    straying = height_over - curvature[:, None] * parabola
+    good = (
+        (np.diff(position, axis=1).min(axis=1) > 0.12 * chord)
+        & (np.sqrt((straying**2).mean(axis=1)) * half_diagonal < _STRAYING)
+        & (chord * half_diagonal > 8)
+        & (np.abs(curvature) < _SHARPEST)
+    )
+    return Arcs(curvature[good], normal[good], points.mean(axis=1)[good])
+
+
+def _stretches(chains: list[NDArray[np.int32]], length: int) -> Floats:
+    """Return points along every stretch of every chain, shape (stretches, _POINTS, 2)."""
+    lengths = np.array([len(chain) for chain in chains])
+    step = length // _OVERLAP
+    counts = (lengths - length) // step + 1
+    first = np.repeat(np.cumsum(lengths) - lengths, counts)
+    turn = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    offsets = np.linspace(1, length - 2, _POINTS).round().astype(int)
+    index = (first + step * turn)[:, None] + offsets
+    points = np.concatenate(chains)
+    # The mean of three neighbours lies nearer the edge than a whole pixel does.
+    return np.asarray((points[index - 1] + points[index] + points[index + 1]) / 3.0)
+
+
+def bending(arcs: Arcs) -> Bending:
+    """Return how arcs bend around a common centre.
+
+    The curvatures are fitted, robustly, with ``a · n·(m - c)`` for middle m and normal n: the
+    strength a and the centre c, which may lie off the picture's own after a crop.
+    """
+    if len(arcs.curvature) < 4:
+        return Bending()
+    distance = (arcs.normal * arcs.middle).sum(axis=1)
+    strength, explained = _fit(arcs.curvature, np.column_stack([distance, -arcs.normal]))
+    far = np.abs(distance) > _FAR
+    outward = (arcs.curvature * np.sign(distance))[far]
+    count = len(outward)
+    if count == 0:
+        return Bending(strength, explained)
+    typical = float(np.median(outward / np.abs(distance[far])))
+    return Bending(
+        strength=strength,
+        explained=explained,
+        consistency=float(((outward > _BENT).sum() - (outward < -_BENT).sum()) / (count + _FEW)),
+        straightness=float((np.abs(outward) < _STRAIGHT).sum() / (count + _FEW)),
+        typical=typical * count / (count + _FEW),
+        support=float(np.log1p(count)),
+    )
+
+
+def _fit(curvature: Floats, design: Floats) -> tuple[float, float]:
+    """Return the slope and the explained share of a robust ridge regression."""
+    rest = np.zeros(len(curvature))  # so that all weigh the same at first
+    ridge = np.diag([2.0, 20.0, 20.0])  # the centre stays near the picture's, unless many disagree
+    for _ in range(_ROUNDS):
+        weight = 1 / (1 + (rest / _UNLIKE) ** 2) ** 2
+        weighted = design.T * weight
+        slopes = np.linalg.solve(weighted @ design + ridge, weighted @ curvature)
+        rest = curvature - design @ slopes
+    explained = 1 - (weight * rest**2).sum() / ((weight * curvature**2).sum() + 1e-3)
+    return float(slopes[0]), float(explained)
+
+
+@derived
+def radial_squeeze(image: Image) -> tuple[float, float]:
+    """Return how much steeper luma changes along the radius than around it.
+
+    Most fisheye projections squeeze the picture along the radius, the more the nearer the rim, so
+    its texture seems to run around the centre. The cosine of twice the angle between gradient and
+    radius is averaged in twelve sectors, and over the sectors, so that a picture of upright and
+    level edges gives 0.
+
+    Returns
+    -------
+    middle, rim : float
+        In [-1, 1], between 0.45 and 0.7 of half the diagonal, and beyond.
+    """
+    across, down = gradients(image)[:, ::2, ::2].astype(np.float32)
+    height, width = across.shape
+    if min(height, width) < SMALLEST // 2:
+        return 0.0, 0.0
+    radius, cosine, sine, sector = _polar(height, width)
+    squared = across**2 + down**2
+    radial = across * cosine + down * sine
+    weight = 1 / np.sqrt(squared + 400)  # strong edges count by their length, not their contrast
+    doubled = (2 * radial**2 - squared) * weight
+    total = squared * weight
+    middle, rim = (
+        _mean_over_sectors(doubled, total, sector, (radius >= low) & (radius < high))
+        for low, high in ((0.45, 0.7), (0.7, 2.0))
+    )
+    return middle, rim
+
+
+def _polar(
+    height: int, width: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
+    """Return radius, cosine, sine and sector of every pixel, seen from the middle."""
+    half = np.hypot(height, width) / 2
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    x, y = (x - (width - 1) / 2) / half, (y - (height - 1) / 2) / half
+    radius, angle = (np.asarray(part) for part in cv2.cartToPolar(x, y))
+    safe = np.maximum(radius, 1e-6)
+    sector = np.minimum(angle * np.float32(_SECTORS / 2 / np.pi), _SECTORS - 1)
+    return radius, x / safe, y / safe, sector.astype(np.intp)
+
+
+def _mean_over_sectors(
+    doubled: NDArray[np.float32],
+    total: NDArray[np.float32],
+    sector: NDArray[np.intp],
+    ring: NDArray[np.bool_],
+) -> float:
+    part = sector[ring]
+    over = np.bincount(part, doubled[ring], _SECTORS)
+    under = np.bincount(part, total[ring], _SECTORS) + 5 * len(part) / _SECTORS + 1e-6
+    return float((over / under).mean())
