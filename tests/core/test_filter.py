@@ -261,6 +261,33 @@ def test_a_name_with_an_annotation_is_explained():
             name: str = "wrong"
 
 
+def test_a_filter_without_a_name_cannot_be_made():
+    class Nameless(Filter):
+        """Nameless."""
+
+        def measure(self, image: Image) -> float:
+            return 0.0
+
+    with pytest.raises(TypeError, match="Nameless needs a name"):
+        Nameless()
+
+
+@pytest.mark.parametrize("method", ["__init__", "predict", "prediction", "decision"])
+def test_what_belongs_to_the_framework_cannot_be_overridden(method):
+    with pytest.raises(TypeError, match=f"Wrong may not define {method}"):
+        type("Wrong", (Filter,), {"name": "wrong", method: lambda self: None})
+
+
+def test_a_parameter_without_a_default_is_explained():
+    with pytest.raises(TypeError, match=r"Wrong\.level is a parameter and needs a default"):
+
+        class Wrong(Filter):
+            """Wrong."""
+
+            name = "wrong"
+            level: float
+
+
 def test_a_parameter_may_have_a_new_default_and_a_richer_type():
     class Choosy(Brightness):
         """Choosy.

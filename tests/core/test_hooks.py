@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from sample_filters import Brightness
 
-from qualipy_core import hookspecs, plugins, process, scan
+from qualipy_core import hookimpl, hookspecs, plugins, process, scan
 from qualipy_core.errors import ExecutorError, ImageReadError, PluginWarning
 from qualipy_core.plugins import HOOKS
+from qualipy_core.testing import hooked
 
 OPENER = """
 import numpy as np
@@ -78,6 +79,26 @@ def test_a_source_that_a_pack_fails_to_open_is_that_images_error(install_pack):
         process("flat://broken", [Brightness()])
     results = list(scan(["flat://broken", "flat://white"], [Brightness()]))
     assert [r.failed for r in results] == [True, False]
+
+
+def test_a_source_that_is_opened_as_something_else_is_that_images_error(install_pack):
+    install(install_pack, "text-pack", OPENER.replace("file.read()", "'text'"))
+    with pytest.raises(ImageReadError, match=r"text-pack 1\.0 as str, not as bytes"):
+        process(f"copy://{__file__}", [Brightness()])
+
+
+def test_hooks_can_be_tried_without_installing_them(photos):
+    seen = []
+
+    class Observer:
+        @hookimpl
+        def qualipy_result(self, result):
+            seen.append(result.image)
+
+    with hooked(Observer()):
+        list(scan(photos, [Brightness()]))
+    list(scan(photos, [Brightness()]))
+    assert seen == photos
 
 
 def test_a_pack_can_observe_results_in_their_order(install_pack, photos):

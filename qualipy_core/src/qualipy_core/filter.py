@@ -27,7 +27,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform, final, overload
 
 from qualipy_core import parameters
-from qualipy_core.errors import FilterError, ParameterValueError, QualipyError
+from qualipy_core.errors import FilterError, FilterTypeError, ParameterValueError, QualipyError
 
 if TYPE_CHECKING:
     from qualipy_core.image import Image, ImageSource
@@ -45,6 +45,13 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 _ALL, _MEASURING = "all", "measuring"
 _DECIDING = ("threshold", "invert_threshold", "comparison")  # these do not change a measurement
 _CLASS_ATTRIBUTES = ("name", "speed")
+_OURS_BECAUSE = {
+    "__init__": "parameters are annotated fields with defaults, and the constructor follows",
+    "predict": "the framework opens, crops and decides; override measure, or decide",
+    "prediction": "the framework checks and keeps what measure returns; override measure",
+    "decision": "the framework checks what decide returns; override decide",
+}
+_OURS = _OURS_BECAUSE.keys()
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
@@ -85,6 +92,8 @@ class Filter(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for method in _OURS & cls.__dict__.keys():
+            raise TypeError(f"{cls.__name__} may not define {method}: {_OURS_BECAUSE[method]}.")
         annotations = dict(inspect.get_annotations(cls))
         for attribute in _CLASS_ATTRIBUTES:
             if attribute in annotations and "ClassVar" not in str(annotations[attribute]):
@@ -98,10 +107,18 @@ class Filter(ABC):
                 annotations[field.name] = parameters.inherited_hint(cls, field.name)
                 default = dataclasses.field(default=cls.__dict__[field.name], kw_only=field.kw_only)
                 setattr(cls, field.name, default)
+        for parameter, hint in annotations.items():
+            if not hasattr(cls, parameter) and "ClassVar" not in str(hint):
+                raise TypeError(f"{cls.__name__}.{parameter} is a parameter and needs a default.")
         cls.__annotations__ = annotations
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
 
     def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise FilterTypeError(
+                f"{type(self).__name__} needs a name in lower_case, not {self.name!r}: "
+                "write `name = ...` in the class."
+            )
         parameters.check(self)
 
     @abstractmethod

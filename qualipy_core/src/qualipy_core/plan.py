@@ -118,6 +118,11 @@ class Plan:
 def _as_filters(filters: Any) -> list[Filter]:
     from qualipy_core import plugins
 
+    if isinstance(filters, type) and issubclass(filters, Filter):
+        raise FilterTypeError(
+            f"filters must be a list of filters: write [{filters.__name__}()], "
+            f"not {filters.__name__}."
+        )
     if isinstance(filters, Filter | str) or not isinstance(filters, Iterable):
         kind = type(filters).__name__
         raise FilterTypeError(f"filters must be a list of filters or their names, not {kind}.")

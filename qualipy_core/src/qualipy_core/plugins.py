@@ -349,7 +349,7 @@ def origin(cls: type[Filter]) -> tuple[str | None, str | None]:
 def refresh() -> None:
     """Look again at what is installed and at the environment; for tests and notebooks."""
     registry.cache_clear()
-    hooks.cache_clear()
+    _installed_hooks.cache_clear()
 
 
 class Hooks:
@@ -432,15 +432,32 @@ class Hooks:
 
 
 @cache
-def hooks() -> Hooks:
-    """Return the hooks of every pack, loaded when they are first needed."""
+def _installed_hooks() -> Hooks:
     off = {_normal(word) for word in _words("QUALIPY_DISABLE")}
-    found = find(HOOKS)
     return Hooks(
         entry
-        for entry in found
+        for entry in find(HOOKS)
         if not off & {_normal(w) for w in (entry.name, entry.distribution, entry.qualified)}
     )
+
+
+_replacement: Hooks | None = None
+
+
+def hooks() -> Hooks:
+    """Return the hooks of every pack, loaded when they are first needed."""
+    return _replacement or _installed_hooks()
+
+
+@contextmanager
+def hooks_replaced(by: Hooks) -> Iterator[None]:
+    """Use other hooks than those of the installed packs for a while; for tests."""
+    global _replacement
+    before, _replacement = _replacement, by
+    try:
+        yield
+    finally:
+        _replacement = before
 
 
 def open_source(source: str) -> bytes | NDArray[np.uint8] | None:
@@ -462,8 +479,15 @@ def open_source(source: str) -> bytes | NDArray[np.uint8] | None:
                 f"{type(error).__name__}: {error}.",
                 image=source,
             ) from error
-        if opened is not None:
-            return opened  # type: ignore[no-any-return]
+        if opened is None:
+            continue
+        if not (isinstance(opened, bytes | bytearray | memoryview) or hasattr(opened, "shape")):
+            raise ImageReadError(
+                f"{source} was opened by {entry.distribution} {entry.version} as "
+                f"{type(opened).__name__}, not as bytes or an array.",
+                image=source,
+            )
+        return opened  # type: ignore[no-any-return]
     return None
 
 
