@@ -1,4 +1,4 @@
-"""Train the text map of ``text_detection``: a small convolutional network, on lettering that we draw.
+"""Train the text map of ``text_detection``: a small convolutional network, on drawn lettering.
 
 The network sees grey photos without lettering, onto which words of some twenty scripts are drawn:
 any font, size, slant, contrast and perspective, plain, outlined, shadowed, on a board or as a
@@ -8,7 +8,9 @@ boards without words. It learns, cell by cell of 8 by 8 pixels, where lettering 
 Run it where PyTorch and Pillow (with Raqm) are installed, with folders of photos and of fonts::
 
     python text_detection.py draw photos.txt fonts.txt samples.npz --count 20000
-    python text_detection.py train samples.npz text_detection.npz --minutes 10
+    python text_detection.py train first.npz samples.npz
+    python text_detection.py mine first.npz photos.txt hard.npz
+    python text_detection.py train text_detection.npz samples.npz --hard hard.npz --start first.npz
 
 ``photos.txt`` lists photos without lettering and ``fonts.txt`` font files, a path a line. What is
 written holds plain arrays: the weights and biases of every layer, read by ``text_regions.py``.
@@ -30,6 +32,8 @@ CELL = 8
 SMALLEST_LETTERING = 9.0
 LARGEST_LETTERING = 44.0
 LEARNT_LETTERING = (9.0, 32.0)  # larger lettering is met again one octave down the pyramid
+
+MISTAKEN = 0.15  # a cell that is this probably lettering is worth another look
 
 Gray = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
@@ -54,9 +58,15 @@ SCRIPTS: dict[str, str] = {
     "armenian": "աբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆ",
     "ethiopic": "ሀለሐመሠረሰሸቀበተቸኀነኘአከኸወዐዘዠየደጀገጠጨጰጸፈፐ",
     "khmer": "កខគឃងចឆជឈញដឋឌឍណតថទធនបផពភមយរលវសហឡអ",
-    "kana": "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろアイウエオカキクケコサシスセソ",
+    "kana": "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらり"
+    "るれろアイウエオカキクケコサシスセソ",
     "han": "".join(chr(c) for c in range(0x4E00, 0x4E00 + 4000, 7))
-    + "日本国会人年大十二本中長出三時行見月分後前生五間上東四今金九入学高円子外八六下来気小七山話女北午百書先名川千水半男西電校語土木聞食車何南万毎白天母火右読友左休父雨" * 3,
+    + 3
+    * (
+        "日本国会人年大十二本中長出三時行見月分後前生五間上東四今金九入学高円子外八六下来"
+        "気小七山話女北午百書先名川千水半男西電校語土木聞食車何南万毎白天母火右読友左休父"
+        "雨"
+    ),
     "hangul": "".join(chr(c) for c in range(0xAC00, 0xD7A3, 29)),
 }
 _SCRIPT_WEIGHTS = {"latin": 5.0, "latin_upper": 4.0, "digits": 2.0, "han": 3.0, "hangul": 2.0}
@@ -116,6 +126,7 @@ class Drawer:
         return np.clip(np.round(image), 0, 255).astype(np.uint8), cells
 
     def background(self) -> Gray:
+        """A crop of a photo at a random scale, mirrored or turned at times."""
         rng = self.rng
         if rng.random() < 0.04:
             return np.full((SIDE, SIDE), rng.integers(0, 256), np.uint8)
@@ -135,6 +146,7 @@ class Drawer:
         return np.ascontiguousarray(crop)
 
     def words(self, script: str) -> str:
+        """One to three words of random letters, capitalised at times."""
         rng = self.rng
         letters = SCRIPTS[script]
         lengths = rng.integers(1 if script in ("han", "kana") else 2, 9, rng.integers(1, 4))
@@ -143,7 +155,7 @@ class Drawer:
             words = [w.capitalize() for w in words]
         return ("" if script in ("han", "kana") else " ").join(words)
 
-    def letter(self, image: Float, marked: Float, unsure: Float) -> None:
+    def letter(self, image: Float, marked: Float, unsure: Float) -> None:  # noqa: PLR0915
         """Draws a block of lettering onto ``image`` and marks it."""
         rng = self.rng
         script = self.scripts[rng.choice(len(self.scripts), p=self.weights)]
@@ -212,7 +224,9 @@ class Drawer:
             level = self.other_level(board * opacity + under * (1 - opacity), 60)
         if style == "shadow":
             offset = rng.uniform(0.04, 0.1) * size
-            shadow = cv2.warpAffine(edge, np.float32([[1, 0, offset], [0, 1, offset]]), (SIDE, SIDE))
+            shadow = cv2.warpAffine(
+                edge, np.float32([[1, 0, offset], [0, 1, offset]]), (SIDE, SIDE)
+            )
             if rng.random() < 0.5:
                 shadow = cv2.GaussianBlur(shadow, (0, 0), max(offset, 0.4))
             image += shadow * rng.uniform(0.5, 1) * ((0 if level > 110 else 255) - image)
@@ -228,7 +242,11 @@ class Drawer:
         height_there = 2 * size * area
         learnt = LEARNT_LETTERING[0] * 0.8 <= height_there <= LEARNT_LETTERING[1]
         texture = float(image[body > 0.5].std()) if (body > 0.5).any() else 0.0
-        np.maximum(marked if learnt and texture > 9 else unsure, body, out=marked if learnt and texture > 9 else unsure)
+        np.maximum(
+            marked if learnt and texture > 9 else unsure,
+            body,
+            out=marked if learnt and texture > 9 else unsure,
+        )
 
     def other_level(self, level: float, contrast: float) -> float:
         """A grey level at least ``contrast`` away from ``level``."""
@@ -251,7 +269,9 @@ class Drawer:
         linear = 0.5 * turn @ np.array([[squeeze, shear], [0, 1 / squeeze]])
         middle = linear @ np.array([width / 2, height / 2])
         reach = min(SIDE * 0.45, width / 4)
-        goal = np.array([rng.uniform(SIDE / 2 - reach, SIDE / 2 + reach), rng.uniform(12, SIDE - 12)])
+        goal = np.array(
+            [rng.uniform(SIDE / 2 - reach, SIDE / 2 + reach), rng.uniform(12, SIDE - 12)]
+        )
         matrix = np.eye(3)
         matrix[:2, :2] = linear
         matrix[:2, 2] = goal - middle
@@ -264,7 +284,7 @@ class Drawer:
             matrix /= matrix[2, 2]
         return matrix
 
-    def distract(self, image: Float) -> None:
+    def distract(self, image: Float) -> None:  # noqa: PLR0915
         """Draws what is taken for lettering: bars, grids, bricks, dots, empty boards, branches."""
         rng = self.rng
         layer = np.zeros((SIDE, SIDE), np.uint8)
@@ -306,17 +326,28 @@ class Drawer:
         elif kind == 6:  # cables, railings, rigging
             for _ in range(rng.integers(1, 14)):
                 ends = rng.integers(-40, SIDE + 40, (2, 2))
-                cv2.line(layer, ends[0].tolist(), ends[1].tolist(), 255, int(rng.integers(1, 5)), cv2.LINE_AA)
+                cv2.line(
+                    layer,
+                    ends[0].tolist(),
+                    ends[1].tolist(),
+                    255,
+                    int(rng.integers(1, 5)),
+                    cv2.LINE_AA,
+                )
         elif kind == 7:  # chequers
             tiles = (np.indices((SIDE, SIDE)) // step).sum(0) % 2
             layer[tiles == 1] = 255
         else:  # tree of polygons, leaves
             for _ in range(rng.integers(3, 50)):
-                points = rng.uniform(0, SIDE, 2) + rng.normal(0, step / 2, (int(rng.integers(3, 6)), 2))
+                points = rng.uniform(0, SIDE, 2) + rng.normal(
+                    0, step / 2, (int(rng.integers(3, 6)), 2)
+                )
                 cv2.fillPoly(layer, [points.astype(np.int32)], 255, cv2.LINE_AA)
         mask = layer.astype(np.float32) / 255
         if rng.random() < 0.7:
-            matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), rng.normal(0, 15), rng.uniform(0.8, 1.4))
+            matrix = cv2.getRotationMatrix2D(
+                (SIDE / 2, SIDE / 2), rng.normal(0, 15), rng.uniform(0.8, 1.4)
+            )
             mask = cv2.warpAffine(mask, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
         if rng.random() < 0.5:  # only a part of the picture, as objects have ends
             window = np.zeros_like(mask)
@@ -328,21 +359,37 @@ class Drawer:
         image += mask * rng.uniform(0.4, 1) * (level - image)
 
     def degrade(self, image: Float) -> Float:
+        """What cameras and files do: blur, noise, other tones, JPEG."""
         rng = self.rng
         if rng.random() < 0.3:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.1))
         if rng.random() < 0.3:
             image = image + rng.normal(0, rng.uniform(1, 8), image.shape).astype(np.float32)
         if rng.random() < 0.5:
-            image = (image - 128) * np.float32(rng.uniform(0.5, 1.1)) + 128 + np.float32(rng.normal(0, 15))
+            image = (
+                (image - 128) * np.float32(rng.uniform(0.5, 1.1))
+                + 128
+                + np.float32(rng.normal(0, 15))
+            )
         if rng.random() < 0.5:
             image = 255 - image if rng.random() < 0.3 else image
         clipped = np.clip(image, 0, 255).astype(np.uint8)
-        coded = cv2.imencode(".jpg", clipped, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 96))])[1]
+        coded = cv2.imencode(
+            ".jpg", clipped, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 96))]
+        )[1]
         return cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE).astype(np.float32)
 
 
+def normalised(gray: Gray) -> Float:
+    """``(gray - mean) / (deviation + 8)`` over 31 by 31 pixels, as the filter does it."""
+    image = gray.astype(np.float32)
+    mean = cv2.blur(image, (31, 31), borderType=cv2.BORDER_REFLECT)
+    square = cv2.blur(image * image, (31, 31), borderType=cv2.BORDER_REFLECT)
+    return (image - mean) / (np.sqrt(np.maximum(square - mean * mean, 0)) + 8)
+
+
 def draw(arguments: argparse.Namespace) -> None:
+    """Draw samples and write them."""
     photos = []
     for line in Path(arguments.photos).read_text().split("\n"):
         photo = cv2.imread(line, cv2.IMREAD_GRAYSCALE) if line else None
@@ -356,7 +403,35 @@ def draw(arguments: argparse.Namespace) -> None:
     np.savez(arguments.samples, images=images, cells=cells)
 
 
+def mine(arguments: argparse.Namespace) -> None:
+    """Cut out what a model takes for lettering in photos that hold none."""
+    from qualipy_filters_builtin.convolution import Network, sigmoid
+    from qualipy_filters_builtin.text_regions import GEOMETRIES
+
+    network = Network.read(Path(arguments.model), GEOMETRIES)
+    crops = []
+    for line in Path(arguments.photos).read_text().split():
+        photo = cv2.imread(line, cv2.IMREAD_GRAYSCALE)
+        for side in (512, 360, 256, 140):
+            scale = side / max(photo.shape)
+            level = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            below, beside = (max(0, SIDE - length) for length in level.shape)
+            level = cv2.copyMakeBorder(level, 0, below, 0, beside, cv2.BORDER_REFLECT)
+            cells = sigmoid(network(normalised(level)[:, :, None])[:, :, 0])
+            for _ in range(2):
+                row, column = np.unravel_index(int(cells.argmax()), cells.shape)
+                if cells[row, column] < MISTAKEN:
+                    break
+                top = int(np.clip(row * CELL - SIDE // 2, 0, level.shape[0] - SIDE))
+                left = int(np.clip(column * CELL - SIDE // 2, 0, level.shape[1] - SIDE))
+                crops.append(level[top : top + SIDE, left : left + SIDE])
+                cells[top // CELL :, left // CELL :][: SIDE // CELL, : SIDE // CELL] = 0
+    none = np.zeros((len(crops), SIDE // CELL, SIDE // CELL), np.int8)
+    np.savez(arguments.crops, images=np.array(crops), cells=none)
+
+
 def train(arguments: argparse.Namespace) -> None:
+    """Fit the network to samples and write its weights."""
     import torch
     from torch import nn
 
@@ -370,30 +445,36 @@ def train(arguments: argparse.Namespace) -> None:
         nn.Conv2d(32, 1, 1),
     ]  # fmt: skip
     network = nn.Sequential(*layers)
-    loaded = np.load(arguments.samples)
-    images, cells = loaded["images"], loaded["cells"]
-    held_out = len(images) // 20
-    normalised = torch.from_numpy(images)
+    if arguments.start:
+        resume(network, arguments.start)
+    drawn = [np.load(path) for path in arguments.samples]
+    synthetic = sum(len(arrays["images"]) for arrays in drawn)
+    drawn += [np.load(path) for path in arguments.hard]
+    images = np.concatenate([arrays["images"] for arrays in drawn])
+    cells = np.concatenate([arrays["cells"] for arrays in drawn])
+    held_out = synthetic // 20
 
-    def normalise(batch: torch.Tensor) -> torch.Tensor:
-        gray = batch[:, None].float()
-        pool = nn.functional.avg_pool2d
-        mean = pool(gray, 31, 1, 15, count_include_pad=False)
-        square = pool(gray * gray, 31, 1, 15, count_include_pad=False)
-        return (gray - mean) / (torch.sqrt((square - mean * mean).clamp(min=0)) + 8.0)
+    def batch_of(chosen: npt.NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(np.stack([normalised(images[i]) for i in chosen])[:, None])
 
     steps = arguments.steps
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, arguments.rate, total_steps=steps)
     rng = np.random.default_rng(0)
     started, total = time.time(), 0.0
     for step in range(steps):
-        chosen = rng.integers(held_out, len(images), 32)
-        batch, target = normalised[chosen], torch.from_numpy(cells[chosen]).float()
+        chosen = rng.integers(held_out, synthetic, 24)
+        if len(images) > synthetic:  # a quarter of every batch: what was mistaken for lettering
+            chosen[:6] = rng.integers(synthetic, len(images), 6)
+        batch, target = batch_of(chosen), torch.from_numpy(cells[chosen]).float()
         if rng.random() < 0.5:  # mirrored lettering is lettering
-            batch, target = batch.flip(2), target.flip(2)
-        logits = network(normalise(batch))[:, 0]
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, target.clamp(min=0), reduction="none")
+            batch, target = batch.flip(3), target.flip(2)
+        if rng.random() < 0.5:  # and so is bright lettering on dark ground
+            batch = -batch
+        logits = network(batch)[:, 0]
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            logits, target.clamp(min=0), reduction="none"
+        )
         loss = (loss * (target >= 0)).sum() / (target >= 0).sum()
         optimiser.zero_grad()
         loss.backward()
@@ -405,13 +486,25 @@ def train(arguments: argparse.Namespace) -> None:
             total = 0.0
             save(arguments.model, network)
     with torch.no_grad():
-        logits = network(normalise(normalised[:held_out]))[:, 0].numpy()
+        logits = network(batch_of(np.arange(held_out)))[:, 0].numpy()
     target = cells[:held_out]
     print("recall", (logits[target == 1] > 0).mean(), "false", (logits[target == 0] > 0).mean())
     save(arguments.model, network)
 
 
+def resume(network: object, path: str) -> None:
+    """Take the weights of a model that was written before."""
+    import torch
+
+    arrays = np.load(path)
+    for i, layer in enumerate(m for m in network if hasattr(m, "weight")):  # type: ignore[attr-defined]
+        weight = arrays[f"weight{i}"].transpose(3, 2, 0, 1).copy()
+        layer.weight.data = torch.from_numpy(weight)
+        layer.bias.data = torch.from_numpy(arrays[f"bias{i}"])
+
+
 def save(path: str, network: object) -> None:
+    """Write the weights and biases as plain arrays."""
     arrays = {}
     for i, layer in enumerate(m for m in network if hasattr(m, "weight")):  # type: ignore[attr-defined]
         weight = layer.weight.detach().numpy()
@@ -422,7 +515,10 @@ def save(path: str, network: object) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    """Run the command that was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     commands = parser.add_subparsers(required=True)
     drawing = commands.add_parser("draw")
     drawing.add_argument("photos")
@@ -431,9 +527,17 @@ def main() -> None:
     drawing.add_argument("--count", type=int, default=20000)
     drawing.add_argument("--seed", type=int, default=0)
     drawing.set_defaults(run=draw)
+    mining = commands.add_parser("mine")
+    mining.add_argument("model")
+    mining.add_argument("photos")
+    mining.add_argument("crops")
+    mining.set_defaults(run=mine)
     training = commands.add_parser("train")
-    training.add_argument("samples")
     training.add_argument("model")
+    training.add_argument("samples", nargs="+")
+    training.add_argument("--hard", nargs="*", default=[], help="crops mistaken for lettering")
+    training.add_argument("--start", help="a model to go on from")
+    training.add_argument("--rate", type=float, default=4e-3)
     training.add_argument("--steps", type=int, default=6000)
     training.add_argument("--threads", type=int, default=1)
     training.set_defaults(run=train)

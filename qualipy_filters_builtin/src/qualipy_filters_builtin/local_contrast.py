@@ -1,0 +1,144 @@
+"""Local contrast: how strong the detail of a picture is at each scale, in brightness and in colour.
+
+Tone-mapping works on the brightness alone, scale by scale: it flattens the large differences and
+lifts the small ones. Colour knows nothing of it. Where one material borders on another, both
+change at once, so the *ratio* of contrast in brightness to contrast in colour hardly depends on
+what a photo shows, and how it goes with the scale betrays what was done to it.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qualipy_core import Image, derived
+from qualipy_core.opencv import cv2
+
+SIDE = 256
+"""The long side, in pixels, at which detail is measured."""
+BANDS = 6
+"""Octaves, from 2 pixels upwards."""
+
+Floats = NDArray[np.float32]
+
+_SHARED_SIDE = 512  # other filters ask for this one, too, and it is a multiple: cheap to reduce
+_BLACK = 8.0  # added to the 8-bit values before the logarithm: noise in the dark is no contrast
+_LOGARITHMS = np.log(np.arange(256, dtype=np.float32) + np.float32(_BLACK))
+_OPPONENTS = np.array([[0.25, 0.5, 0.25], [1, -1, 0], [0, -1, 1]], dtype=np.float32)
+_SAMPLES = 4096  # places, evenly spread, are enough for a distribution
+
+
+@derived
+def opponent_pyramid(image: Image) -> tuple[Floats, ...]:
+    """Return the logarithmic picture as brightness and two colour ratios, and its reductions.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    tuple of ndarray of float32, shape (H / 2ⁱ, W / 2ⁱ, 3)
+        `BANDS` + 1 of them. The channels: log brightness, log (red / green), log (blue / green).
+    """
+    pixels: NDArray[Any] = image.pixels(_SHARED_SIDE)
+    height, width = pixels.shape[:2]
+    scale = SIDE / max(height, width)
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    levels = [cv2.transform(cv2.LUT(pixels, _LOGARITHMS), _OPPONENTS)]
+    for _ in range(BANDS):
+        levels.append(cv2.pyrDown(levels[-1]))
+    return tuple(np.asarray(level, dtype=np.float32) for level in levels)
+
+
+@derived
+def band_contrasts(image: Image) -> tuple[tuple[Floats, Floats], ...]:
+    """Return the contrast in brightness and in colour of each octave, at places spread evenly.
+
+    The bands are those of the Laplacian pyramid (Burt & Adelson 1983,
+    doi:10.1109/TCOM.1983.1095851).
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    tuple of (ndarray of float32, ndarray of float32), each of shape (n,)
+        The finest octave first; magnitudes in logarithmic units, at the same places.
+    """
+    levels = opponent_pyramid(image)
+    found = []
+    for fine, coarse in pairwise(levels):
+        band = fine - cv2.pyrUp(coarse, dstsize=(fine.shape[1], fine.shape[0]))
+        places = spread(band)
+        found.append((np.abs(places[:, 0]), np.hypot(places[:, 1], places[:, 2])))
+    return tuple(found)
+
+
+def spread(values: NDArray[Any]) -> Floats:
+    """Return about 4096 places of a picture, evenly spread, as a list.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (H, W) or (H, W, C)
+        A picture.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,) or (n, C)
+    """
+    height, width = values.shape[:2]
+    step = max(1, int(np.sqrt(height * width / _SAMPLES)))
+    return np.ascontiguousarray(values[step // 2 :: step, step // 2 :: step]).reshape(
+        -1, *values.shape[2:]
+    )
+
+
+def edge_profile(luma: Floats, distances: tuple[float, ...]) -> NDArray[np.float64]:
+    """Return how the tone goes on, away from the strongest edges.
+
+    A halo is a bright rim on the bright side of an edge and a dark one on its dark side: further
+    away, the tones come back towards each other. At an ordinary edge they stay as they are.
+
+    Parameters
+    ----------
+    luma : ndarray of float32, shape (H, W)
+        Brightness in [0, 1].
+    distances : tuple of float
+        In pixels; the first is where the edge itself ends.
+
+    Returns
+    -------
+    ndarray of float64, shape (2 n - 1,)
+        The logarithm of the edges' mean height; then, for each further distance, how much
+        brighter the bright side gets and how much darker the dark side, in heights of the edge.
+    """
+    height, width = luma.shape
+    across = cv2.Sobel(luma, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down = cv2.Sobel(luma, cv2.CV_32F, 0, 1, scale=1 / 8)
+    steepness = cv2.magnitude(across, down).ravel()
+    count = max(1, steepness.size // 25)
+    strongest = np.argpartition(steepness, -count)[-count:]
+    length = np.maximum(steepness[strongest], 1e-6)
+    x_step, y_step = across.ravel()[strongest] / length, down.ravel()[strongest] / length
+    y, x = np.divmod(strongest, width)
+
+    def tone(distance: float) -> float:
+        rows = np.clip(np.rint(y + distance * y_step).astype(np.intp), 0, height - 1)
+        columns = np.clip(np.rint(x + distance * x_step).astype(np.intp), 0, width - 1)
+        return float(luma[rows, columns].mean())
+
+    bright, dark = tone(distances[0]), tone(-distances[0])
+    edge = (
+        max(bright - dark, 0.0) + 0.02
+    )  # of a flat picture, there are no edges: noise says nothing
+    sides = [((tone(d) - bright) / edge, (dark - tone(-d)) / edge) for d in distances[1:]]
+    return np.array([np.log(edge), *np.ravel(sides)])

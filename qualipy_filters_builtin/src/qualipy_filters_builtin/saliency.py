@@ -1,0 +1,133 @@
+"""What stands out in a picture: a saliency map, and the regions of one.
+
+The map is a logistic combination of the cues of `qualipy_filters_builtin.saliency_cues` and their
+products, cell by cell: each cue has its own kind of error, and where two agree the object is. Its
+weights were fitted on photos with object masks, and on the same photos with the object shrunk,
+moved and repeated, so that small objects off the middle count as well.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qualipy_core import Image, derived, gray
+from qualipy_core.opencv import cv2
+from qualipy_filters_builtin import saliency_cues
+from qualipy_filters_builtin.convolution import sigmoid
+
+SALIENCY_SIDE = 256
+"""Long side, in pixels, of the picture from which the cues are taken."""
+GRID = saliency_cues.GRID // 2
+"""Rows and columns of a saliency map, whatever the shape of the picture."""
+
+Float = NDArray[np.float32]
+_MIDDLE = 127
+
+
+@derived
+def saliency_cells(image: Image) -> Float:
+    """Return the cues to saliency, ``(24, 24, 12)``; see `saliency_cues.cues`."""
+    cues = saliency_cues.cues(image.pixels(SALIENCY_SIDE))
+    blocks = cues.reshape(GRID, 2, GRID, 2, saliency_cues.CUES)
+    result: Float = blocks.mean(axis=(1, 3))
+    return result
+
+
+@derived
+def saliency_map(image: Image) -> Float:
+    """Return the probability that a cell belongs to a salient object.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float32, shape (24, 24)
+        In [0, 1]; the grid covers the whole picture.
+
+    Notes
+    -----
+    On photos with object masks, left out of the fit by photo: F-beta 0.82 and area under the ROC
+    curve 0.93; with the object shrunk to between 0.5 % and 20 % of the area 0.70 and 0.97 (minimum
+    barrier distance with border contrast alone: 0.63 and 0.95).
+    """
+    weights, bias = _weights()
+    return sigmoid(terms(saliency_cells(image)) @ weights + bias)
+
+
+def object_mask(image: Image) -> NDArray[np.bool_]:
+    """Return where a picture that already is a saliency map shows objects.
+
+    Parameters
+    ----------
+    image : Image
+        A saliency map or mask: objects bright.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+        Beyond Otsu's threshold (N. Otsu, 1979, doi:10.1109/TSMC.1979.4310076), or beyond middle
+        grey when the map has one tone only.
+    """
+    luma = gray(image, 1024)
+    if luma.min() == luma.max():
+        return luma > _MIDDLE
+    split = cv2.threshold(luma, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
+    return luma > split
+
+
+def region_weights(mask: NDArray[np.bool_], values: Float | None = None) -> Float:
+    """Return the sums of values over each connected region of a mask, largest first.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+        Regions are connected along rows and columns.
+    values : ndarray of float32, shape (H, W), optional
+        What to sum; by default areas are counted.
+
+    Returns
+    -------
+    ndarray of float32, shape (regions,)
+        Empty when there is no region.
+    """
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    weights = None if values is None else values.ravel()
+    sums = np.bincount(labels.ravel(), weights, minlength=count)[1:]
+    result: Float = np.sort(sums)[::-1].astype(np.float32)
+    return result
+
+
+def second_to_first(weights: Float) -> float:
+    """Return the second largest region's weight over the largest's: 0 one region … 1 two alike."""
+    return float(weights[1] / weights[0]) if len(weights) > 1 and weights[0] > 0 else 0.0
+
+
+def terms(cells: Float) -> Float:
+    """Return what the logistic model weighs, ``(24, 24, 21)``: cues, their products and means."""
+    barrier, border, contrast = cells[:, :, 0], cells[:, :, 2], cells[:, :, 3]
+    sharp, off_middle = cells[:, :, 5], cells[:, :, 6] + cells[:, :, 7]
+    products = [
+        barrier * contrast,
+        border * contrast,
+        barrier * border,
+        sharp * contrast,
+        sharp * barrier,
+        off_middle * contrast,
+        barrier * border * contrast,
+    ]
+    means = np.broadcast_to(cells[:, :, :5].mean(axis=(0, 1)), (GRID, GRID, 5))
+    return np.concatenate([cells[:, :, :9], np.stack(products, axis=2), means], axis=2)
+
+
+@functools.cache
+def _weights() -> tuple[Float, Float]:
+    source = resources.files(__package__).joinpath("models", "saliency.npz")
+    with source.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return arrays["weights"].astype(np.float32), arrays["bias"].astype(np.float32)

@@ -1,0 +1,67 @@
+"""multiple_salient_regions: the degree follows how separate and how alike the regions are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qualipy_core import Image
+from qualipy_core.opencv import cv2
+from qualipy_core.testing import FilterContract
+from qualipy_filters_builtin.multiple_salient_regions import MultipleSalientRegions
+
+from .test_saliency import scene
+
+
+def measured(pixels: Any, **parameters: Any) -> float:
+    return MultipleSalientRegions(**parameters).measure(Image(pixels))
+
+
+def mask_of(*radii: int) -> Any:
+    """A mask of discs side by side."""
+    mask = np.zeros((100, 100 * len(radii)), np.uint8)
+    for number, radius in enumerate(radii):
+        cv2.circle(mask, (50 + 100 * number, 50), radius, 255, -1)
+    return mask
+
+
+class TestMultipleSalientRegions(FilterContract):
+    filter_class = MultipleSalientRegions
+
+    def positives(self) -> Sequence[Any]:
+        return [
+            scene((75, 96, 28), (185, 96, 28)),
+            scene((60, 90, 22), (128, 100, 22), (196, 90, 22)),
+        ]
+
+    def negatives(self) -> Sequence[Any]:
+        return [scene((128, 96, 50)), scene((110, 90, 35)), scene()]
+
+
+def test_two_discs_score_above_one() -> None:
+    assert measured(scene((75, 96, 28), (185, 96, 28))) > measured(scene((128, 96, 40)))
+
+
+def test_the_degree_falls_as_the_second_region_shrinks() -> None:
+    degrees = [measured(scene((80, 96, 32), (190, 96, radius))) for radius in (30, 20, 8)]
+    assert degrees == sorted(degrees, reverse=True)
+
+
+def test_mirroring_changes_nothing() -> None:
+    pixels = scene((75, 96, 28), (190, 90, 18))
+    assert measured(pixels) == pytest.approx(measured(pixels[:, ::-1].copy()), abs=0.05)
+
+
+def test_in_a_mask_regions_are_counted_as_drawn() -> None:
+    assert measured(mask_of(40), is_saliency_map=True) == 0
+    assert measured(mask_of(40, 40), is_saliency_map=True) > 0.8
+    assert measured(mask_of(40, 30, 20), is_saliency_map=True) > 0.5
+    assert measured(mask_of(40, 5), is_saliency_map=True) < 0.5
+
+
+def test_an_empty_mask_has_no_regions() -> None:
+    assert measured(np.zeros((30, 40), np.uint8), is_saliency_map=True) == 0
+    assert measured(np.full((30, 40), 255, np.uint8), is_saliency_map=True) == 0

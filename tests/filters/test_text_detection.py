@@ -1,0 +1,120 @@
+"""text_detection: lettering is found whatever its look, and textures are not taken for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from qualipy_core import Image
+from qualipy_core.opencv import cv2
+from qualipy_core.testing import FilterContract
+from qualipy_filters_builtin.text_detection import TextDetection
+from qualipy_filters_builtin.text_regions import text_maps
+
+Pixels = NDArray[np.uint8]
+
+
+def photo(name: str, side: int = 512) -> Pixels:
+    """A bundled photo in RGB, shrunk."""
+    pixels = getattr(data, name)()
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    scale = side / max(pixels.shape[:2])
+    return cv2.resize(pixels[:, :, :3], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def captioned(
+    pixels: Pixels,
+    caption: str = "Summer holidays",
+    size: float = 1.0,
+    tone: int = 255,
+    x: int = 40,
+) -> Pixels:
+    """A photo with a caption near its lower edge."""
+    lettered = pixels.copy()
+    at = (x, pixels.shape[0] - 60)
+    weight = max(1, round(2 * size))
+    face = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(lettered, caption, at, face, size, (tone,) * 3, weight, cv2.LINE_AA)
+    return lettered
+
+
+def measured(pixels: Pixels) -> float:
+    return TextDetection().measure(Image(pixels))
+
+
+class TestTextDetection(FilterContract):
+    filter_class = TextDetection
+
+    def positives(self) -> Sequence[Any]:
+        return [data.page(), captioned(photo("chelsea")), captioned(photo("coffee"), size=2)]
+
+    def negatives(self) -> Sequence[Any]:
+        return [photo("chelsea"), photo("grass"), photo("gravel"), photo("moon")]
+
+
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "camera"])
+def test_a_caption_raises_the_degree(name: str) -> None:
+    assert measured(captioned(photo(name))) > measured(photo(name))
+
+
+@pytest.mark.parametrize("size", [0.6, 1.0, 2.0, 3.0])
+def test_captions_are_found_at_several_sizes(size: float) -> None:
+    caption = "Summer holidays" if size < 1.5 else "Summer"
+    assert measured(captioned(photo("chelsea"), caption, size)) > 0.5
+
+
+@pytest.mark.parametrize("tone", [0, 255])
+def test_dark_and_bright_lettering_are_found(tone: int) -> None:
+    ground = np.full((300, 400, 3), 128, np.uint8)
+    assert measured(captioned(ground, "Summer holidays", 1.0, tone)) > 0.5
+
+
+def test_a_board_without_words_is_no_text() -> None:
+    board = photo("chelsea")
+    cv2.rectangle(board, (60, 200), (330, 290), (240,) * 3, -1)
+    cv2.rectangle(board, (66, 206), (324, 284), (20,) * 3, 3)
+    assert measured(board) < 0.5
+    assert measured(captioned(board, "Entrance", 1.3, 0, 80)) > 0.5
+
+
+def test_fences_bricks_and_panes_are_no_text() -> None:
+    fence = np.full((384, 512, 3), 200, np.uint8)
+    fence[:, ::24] = fence[:, 1::24] = fence[:, 2::24] = 60
+    panes = np.full((384, 512, 3), 90, np.uint8)
+    for top in range(10, 360, 60):
+        for left in range(10, 480, 48):
+            panes[top : top + 44, left : left + 32] = 200
+    assert measured(fence) < 0.5
+    assert measured(panes) < 0.5
+    assert measured(photo("brick")) < 0.5
+
+
+def test_jpeg_and_resizing_do_not_change_the_verdict() -> None:
+    for pixels in (captioned(photo("chelsea"), size=1.5), photo("chelsea")):
+        verdict = measured(pixels) > 0.5
+        coded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+        assert (measured(cv2.imdecode(coded, cv2.IMREAD_COLOR)) > 0.5) == verdict
+        smaller = cv2.resize(pixels, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)
+        assert (measured(smaller) > 0.5) == verdict
+
+
+def test_mirrored_lettering_is_lettering() -> None:
+    assert measured(captioned(photo("chelsea"))[:, ::-1].copy()) > 0.5
+
+
+def test_the_map_shows_where_the_lettering_is() -> None:
+    cells = text_maps(Image(captioned(np.full((384, 512, 3), 120, np.uint8))))[0]
+    row, column = np.unravel_index(int(cells.argmax()), cells.shape)
+    assert 36 <= row <= 42
+    assert 4 <= column <= 38
+
+
+def test_pictures_too_small_for_a_word_hold_none() -> None:
+    assert text_maps(Image(np.zeros((5, 900, 3), np.uint8))) == ()
+    assert measured(np.zeros((1, 1, 3), np.uint8)) == 0
