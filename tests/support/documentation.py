@@ -161,8 +161,9 @@ def make_environment(folder: Path) -> dict[str, str]:
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     libraries = next(folder.glob("lib/python*/site-packages"), folder / "Lib" / "site-packages")
     ours = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-    (libraries / "sitecustomize.py").write_text(
-        f"import site\nfor folder in {ours!r}:\n    site.addsitedir(folder)\n"
+    # Not a sitecustomize.py: a distribution's own would come first.
+    (libraries / "outer.pth").write_text(
+        "".join(f"import site; site.addsitedir({folder!r})\n" for folder in ours)
     )
     for script in entry_points(group="console_scripts"):
         if script.name in _SCRIPTS:

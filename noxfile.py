@@ -1,0 +1,94 @@
+"""Every task of a maintainer. ``./test`` runs the default ones; ``nox --list`` shows all.
+
+All share the checkout's ``.venv``: one place where OpenCV is installed, where an editor
+finds the types, and where ``qualipy`` itself runs. What must be clean, such as the environments in
+which the wheels are tried, is made by the tests that need it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tools import debian, environment
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "tests", "wheels"]
+
+SCRIPTS = ("try", "test")
+TYPED = (
+    "qualipy",
+    "qualipy_core/src",
+    "qualipy_filters_builtin/src",
+    "qualipy_celery/src",
+    "plugins-example/src",
+)
+
+
+def prepare(session: nox.Session) -> None:
+    """Make the environment ready and put its programs first."""
+    try:
+        environment.prepare("develop")
+    except environment.SetupError as error:
+        session.error(str(error))
+    session.env["PATH"] = environment.search_path()
+
+
+def python(session: nox.Session, *arguments: str) -> None:
+    """Run the environment's Python."""
+    session.run(str(environment.PYTHON), *arguments, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Hold the style: ``ruff check`` and ``ruff format``."""
+    prepare(session)
+    python(session, "-m", "ruff", "check", ".", *SCRIPTS)
+    python(session, "-m", "ruff", "format", "--check", ".", *SCRIPTS)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of every distribution and of the tools, strictly."""
+    prepare(session)
+    python(session, "-m", "mypy", *(path for path in TYPED if Path(path).exists()))
+    python(session, "-m", "mypy", "noxfile.py", "tools")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests of the sources, with the example pack installed; arguments go to pytest."""
+    prepare(session)
+    try:
+        debian.provide_programs()
+    except debian.MissingProgramError as error:
+        session.error(str(error))
+    chosen = session.posargs or ["--numprocesses=auto", "--maxprocesses=8"]
+    python(session, "-m", "pytest", "--ignore=tests/packaging", *chosen)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build every wheel and try it in clean environments; arguments go to pytest."""
+    prepare(session)
+    python(session, "-m", "pytest", "tests/packaging", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; every warning is an error."""
+    prepare(session)
+    python(session, "-m", "mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks, or those that are named."""
+    prepare(session)
+    for benchmark in session.posargs or sorted(map(str, Path("benchmarks").glob("[!_]*.py"))):
+        python(session, benchmark)
