@@ -18,6 +18,7 @@ from qualipy.cli.plugins import plugins
 from qualipy.cli.request import request
 from qualipy.cli.scan import scan
 from qualipy_core.errors import PluginWarning, QualipyError
+from qualipy_core.threads import one_library_thread
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -86,7 +87,7 @@ class App(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program; an error of ours is a message, and any other keeps its traceback."""
         _write_what_is_given()
-        with warnings.catch_warnings():
+        with one_library_thread(), warnings.catch_warnings():
             _tell_plugin_warnings()
             try:
                 return super().main(*args, **kwargs)

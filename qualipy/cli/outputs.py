@@ -67,6 +67,28 @@ def writer(
     return JSON(write) if form == "json" else JSONLines(write)
 
 
+class Both:
+    """One report after the other, result by result."""
+
+    def __init__(self, *writers: Writer) -> None:
+        self._writers = writers
+
+    def begin(self) -> None:
+        """Begin each."""
+        for each in self._writers:
+            each.begin()
+
+    def add(self, result: Result) -> None:
+        """Add a result to each."""
+        for each in self._writers:
+            each.add(result)
+
+    def end(self) -> None:
+        """End each."""
+        for each in self._writers:
+            each.end()
+
+
 class Table:
     """A line per image, for people: verdict, path, reasons."""
 

@@ -16,7 +16,7 @@ import click
 
 from qualipy.cli import failures, packs, terminal
 from qualipy.cli.interrupts import Interrupts
-from qualipy.cli.outputs import FORMATS, Writer, format_for, writer
+from qualipy.cli.outputs import FORMATS, Both, Writer, format_for, writer
 from qualipy.cli.sources import Sources
 from qualipy.cli.text import visible
 from qualipy.cli.words import Tally
@@ -102,7 +102,7 @@ def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     help="Take files with this suffix from folders, too; may be repeated.",
 )
 @click.option("-0", "--null", is_flag=True, help="The list on standard input is NUL-separated.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no summary, no table.")
 def scan(
     paths: tuple[str, ...],
     names: tuple[str, ...],
@@ -123,8 +123,9 @@ def scan(
     PATH is a photo, a folder (everything below it, by suffix; hidden files are left out), a
     pattern such as 'photos/**/*.jpg', or - for a list of paths on standard input, one a line.
 
-    The report goes to stdout or --output, progress and the summary to stderr. A photo that can't
-    be read, and a filter that fails on one, cost a line and not the run. Ctrl-C keeps what is done.
+    The report goes to stdout; with --output it goes to that file, and a table to stdout. Progress
+    and the summary go to stderr. A photo that can't be read, and a filter that fails on one, cost
+    a line and not the run. Ctrl-C keeps what is done.
 
     \b
     Examples:
@@ -154,24 +155,27 @@ def scan(
     form = form or format_for(output)
     images = run.found(FEW + 1 if jobs is None and executor is None else 1)
     bar = None
-    if not quiet and terminal.bar_fits(to_file=output is not None, form=form):
+    shown = "table" if output else form
+    if not quiet and terminal.bar_fits(shown):
         from qualipy.cli.progress import Bar
 
         bar = Bar()
     with ExitStack() as stack:
-        colours = output is None and terminal.has_colours(sys.stdout)
-        out = stack.enter_context(
-            terminal.opened(output)
-            if output
-            else terminal.standard_output(bar, for_people=form == "table")
-        )
+        reports: list[Writer] = []
+        if output:
+            file = stack.enter_context(terminal.opened(output))
+            reports.append(writer(form, file, run.by_label))
+        out = stack.enter_context(terminal.standard_output(bar, for_people=shown == "table"))
+        if not (output and quiet):
+            colours = terminal.has_colours(sys.stdout)
+            reports.append(writer(shown, out, run.by_label, colours=colours))
         if bar is not None:
             stack.enter_context(bar)
             _count(run.sources, bar)
-        report = writer(form, out, run.by_label, colours=colours)
+        report = Both(*reports)
         stopped = run.go(images, report, jobs, executor, bar)
     if not quiet:
-        if output is None and terminal.is_terminal(sys.stdout):
+        if terminal.is_terminal(sys.stdout):
             terminal.say("")
         terminal.say(run.tally.summary(run.seconds, stopped=stopped is not None))
         if output:

@@ -40,7 +40,7 @@ def say(text: str) -> None:
     click.echo(text if has_colours(sys.stderr) else unstyled(text), err=True, color=True)
 
 
-def bar_fits(*, to_file: bool, form: str) -> bool:
+def bar_fits(form: str) -> bool:
     """Whether a progress bar on stderr would disturb nothing.
 
     It would where the results themselves appear on the terminal, unless they are the table, which
@@ -48,8 +48,6 @@ def bar_fits(*, to_file: bool, form: str) -> bool:
     """
     if not is_terminal(sys.stderr) or os.environ.get("TERM") in ("dumb", "unknown"):
         return False
-    if to_file:
-        return True
     if is_terminal(sys.stdout):
         return form == "table"
     try:

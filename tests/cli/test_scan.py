@@ -161,15 +161,21 @@ def test_the_columns_of_csv_are_in_the_order_asked_for(invoke, photos):
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv", "table"])
-def test_a_file_takes_the_report_and_the_terminal_the_summary(invoke, photos, tmp_path, form):
+def test_a_file_takes_the_report_and_stdout_the_table(invoke, photos, tmp_path, form):
     plain = invoke("scan", "photos", "--filters", "dark", "-f", form).stdout
     result = invoke("scan", "photos", "--filters", "dark", "-f", form, "-o", "report")
-    assert result.stdout == ""
+    assert result.stdout == invoke("scan", "photos", "--filters", "dark").stdout
     assert "3 photos in" in result.stderr
     assert "Results: report" in result.stderr
     written = (tmp_path / "report").read_text()
     assert len(written.splitlines()) == len(plain.splitlines())
     assert written.splitlines()[0][:20] == plain.splitlines()[0][:20]
+
+
+def test_quiet_and_a_file_leave_nothing_to_say(invoke, photos, tmp_path):
+    result = invoke("scan", "photos", "--filters", "dark", "-q", "-o", "report.csv")
+    assert result.stdout == result.stderr == ""
+    assert len((tmp_path / "report.csv").read_text().splitlines()) == 4
 
 
 def test_quiet_means_the_report_alone(invoke, photos):

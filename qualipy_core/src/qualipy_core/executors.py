@@ -23,6 +23,7 @@ from typing import Protocol
 from qualipy_core.errors import ExecutorError, WorkerDiedError
 from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result
+from qualipy_core.threads import one_library_thread
 
 CHUNK = 4  # images per message: the hand-over costs less than 1 % of the cheapest photo
 CHUNKS_PER_WORKER = 3  # being judged, waiting for the worker, waiting to be taken
@@ -153,13 +154,17 @@ def _start(jobs: int, plan: Plan) -> ProcessPoolExecutor:
     if "forkserver" in methods:
         modules = {type(step).__module__ for _, step in plan.steps} - {"__main__", "__mp_main__"}
         context.set_forkserver_preload(["qualipy_core.image", *sorted(modules)])
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=context, initializer=_become_worker, initargs=(plan,)
-    )
     try:
-        with _no_interrupts():
+        pool = ProcessPoolExecutor(
+            jobs, mp_context=context, initializer=_become_worker, initargs=(plan,)
+        )
+        with _no_interrupts(), one_library_thread():
             for ready in [pool.submit(os.getpid) for _ in range(jobs)]:
                 ready.result()
+    except OSError as error:
+        raise ExecutorError(
+            f"The worker processes cannot be started: {error}. jobs=1 needs none."
+        ) from error
     except BrokenProcessPool as error:
         pool.shutdown(wait=True)
         raise ExecutorError(

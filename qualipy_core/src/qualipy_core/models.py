@@ -30,6 +30,7 @@ VERSION = 1
 FEWEST_OF_A_KIND = 5  # so that every fold of the calibration holds one
 _LARGEST_FILE = 16 << 20
 _FOLDS = 5
+_SINGLE = ("vectors", "coefficients")  # kept in single precision: nearly all of a file's bytes
 
 Kernel = Literal["linear", "rbf"]
 Floats = NDArray[np.float64]
@@ -160,8 +161,8 @@ class Model:
             kernel=kernel,
             mean=mean,
             scale=scale,
-            vectors=np.array(vectors, dtype=np.float64, order="C"),
-            coefficients=np.array(coefficients, dtype=np.float64, order="C"),
+            vectors=_single(vectors),
+            coefficients=_single(coefficients),
             intercept=float(machine.intercept_[0]),
             gamma=float(gamma),
             slope=slope,
@@ -183,6 +184,8 @@ class Model:
             It cannot be written.
         """
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        for name in _SINGLE:
+            arrays[name] = arrays[name].astype(np.float32)
         with Path(path).open("wb") as file:
             np.savez(file, allow_pickle=False, format=FORMAT, version=VERSION, **arrays)
 
@@ -227,6 +230,8 @@ class Model:
             if str(arrays["format"]) != FORMAT or int(arrays["version"]) != VERSION:
                 raise ValueError("its format or version is another")
             values: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
+        for name in _SINGLE:
+            values[name] = values[name].astype(np.float64, casting="safe")
         values["kernel"] = str(values["kernel"])
         values["features"] = tuple(str(name) for name in values["features"])
         for name in ("intercept", "gamma", "slope", "offset"):
@@ -252,6 +257,11 @@ class Model:
             raise ValueError("it holds numbers that are not finite")
         if (self.scale <= 0).any():
             raise ValueError("its scales are not positive")
+
+
+def _single(values: ArrayLike) -> Floats:
+    """The values, rounded to what a file keeps of them."""
+    return np.array(values, dtype=np.float32, order="C").astype(np.float64)
 
 
 def _check_samples(X: Floats, y: NDArray[np.bool_]) -> None:
