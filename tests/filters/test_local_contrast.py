@@ -69,6 +69,6 @@ def test_tiny_and_narrow_pictures_have_all_levels(shape: tuple[int, int]) -> Non
 
 def test_places_are_spread_over_the_whole_picture() -> None:
     places = spread(np.arange(512 * 384, dtype=np.float32).reshape(384, 512))
-    assert 2000 < len(places) < 12000
+    assert 4000 < len(places) < 24000
     assert places.min() < 2000
     assert places.max() > 512 * 384 - 3000

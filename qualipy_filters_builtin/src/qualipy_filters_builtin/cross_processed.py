@@ -46,11 +46,13 @@ class CrossProcessed(TrainableFilter):
 
     It was trained on ordinary photos and on what fifteen kinds of curves, tints and channel mixes
     make of them, against photos of another white balance, contrast, saturation or fade, and toned
-    monochromes. Its balanced accuracy on cross-processed photos made in other ways is about 0.96.
+    monochromes. By groups held out, its balanced accuracy on 142 labelled photos is 0.97, though
+    no labelled cross-processing was seen in training; on made photos it is 0.94, and 0.92 for
+    kinds of processing that were left out. Of those, mixed channels (0.55 found), flat red curves
+    (0.69) and tints by lightness alone (0.76) are the hardest.
 
     What it cannot know is how the scene looked: a blue dusk with yellow lamps, coral under water or
-    a red curtain before black have different hues in shadows and highlights by nature, and a mere
-    exchange of colours between the channels leaves blacks and whites as they were.
+    a red curtain before black have different hues in shadows and highlights by nature.
 
     References
     ----------

@@ -28,7 +28,7 @@ _SHARED_SIDE = 512  # other filters ask for this one, too, and it is a multiple:
 _BLACK = 8.0  # added to the 8-bit values before the logarithm: noise in the dark is no contrast
 _LOGARITHMS = np.log(np.arange(256, dtype=np.float32) + np.float32(_BLACK))
 _OPPONENTS = np.array([[0.25, 0.5, 0.25], [1, -1, 0], [0, -1, 1]], dtype=np.float32)
-_SAMPLES = 4096  # places, evenly spread, are enough for a distribution
+_SAMPLES = 8192  # places, evenly spread, are enough for a distribution
 
 
 @derived
@@ -53,7 +53,7 @@ def opponent_pyramid(image: Image) -> tuple[Floats, ...]:
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     levels = [cv2.transform(cv2.LUT(pixels, _LOGARITHMS), _OPPONENTS)]
     for _ in range(BANDS):
-        levels.append(cv2.pyrDown(levels[-1]))
+        levels.append(_halved(levels[-1]))
     return tuple(np.asarray(level, dtype=np.float32) for level in levels)
 
 
@@ -61,7 +61,7 @@ def opponent_pyramid(image: Image) -> tuple[Floats, ...]:
 def band_contrasts(image: Image) -> tuple[tuple[Floats, Floats], ...]:
     """Return the contrast in brightness and in colour of each octave, at places spread evenly.
 
-    The bands are those of the Laplacian pyramid (Burt & Adelson 1983,
+    The bands are those of a Laplacian pyramid (after Burt & Adelson 1983,
     doi:10.1109/TCOM.1983.1095851).
 
     Parameters
@@ -77,14 +77,14 @@ def band_contrasts(image: Image) -> tuple[tuple[Floats, Floats], ...]:
     levels = opponent_pyramid(image)
     found = []
     for fine, coarse in pairwise(levels):
-        band = fine - cv2.pyrUp(coarse, dstsize=(fine.shape[1], fine.shape[0]))
+        band = fine - cv2.resize(coarse, (fine.shape[1], fine.shape[0]))
         places = spread(band)
         found.append((np.abs(places[:, 0]), np.hypot(places[:, 1], places[:, 2])))
     return tuple(found)
 
 
 def spread(values: NDArray[Any]) -> Floats:
-    """Return about 4096 places of a picture, evenly spread, as a list.
+    """Return about 8192 places of a picture, evenly spread, as a list.
 
     Parameters
     ----------
@@ -97,9 +97,17 @@ def spread(values: NDArray[Any]) -> Floats:
     """
     height, width = values.shape[:2]
     step = max(1, int(np.sqrt(height * width / _SAMPLES)))
-    return np.ascontiguousarray(values[step // 2 :: step, step // 2 :: step]).reshape(
-        -1, *values.shape[2:]
-    )
+    top, left = (height - 1) % step // 2, (width - 1) % step // 2  # in the middle: mirrors alike
+    chosen = values[top::step, left::step]
+    return np.ascontiguousarray(chosen).reshape(-1, *values.shape[2:])
+
+
+def _halved(level: NDArray[Any]) -> NDArray[Any]:
+    """Half the size; unlike `cv2.pyrDown`, the same for a mirrored picture."""
+    height, width = level.shape[:2]
+    smooth = cv2.GaussianBlur(level, (3, 3), 0)
+    half = ((width + 1) // 2, (height + 1) // 2)
+    return np.asarray(cv2.resize(smooth, half, interpolation=cv2.INTER_AREA))
 
 
 def edge_profile(luma: Floats, distances: tuple[float, ...]) -> NDArray[np.float64]:
