@@ -31,7 +31,7 @@ def _entries() -> dict[str, list[Entry]]:
         if state != "disabled":
             by_class.setdefault(entry.class_name, []).append(entry)
     for offered in by_class.values():
-        preferred = [entry for entry in offered if registry.state(entry)[0] != "ambiguous"]
+        preferred = [entry for entry in offered if registry.prefers(entry)]
         offered[:] = preferred or offered
     return by_class
 

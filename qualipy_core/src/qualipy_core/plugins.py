@@ -237,6 +237,10 @@ class Registry:
             return "ambiguous", f"also offered by {others}"
         return ("loaded" if entry.qualified in self._loaded else "found"), ""
 
+    def prefers(self, entry: Entry) -> bool:
+        """Return whether the user has chosen this entry, by ``QUALIPY_PREFER``."""
+        return _normal(entry.qualified) in self._preferred
+
     @contextmanager
     def registered(self, *classes: type[Filter]) -> Iterator[None]:
         """Offer filter classes for a while without installing anything; for tests."""
@@ -260,7 +264,7 @@ class Registry:
 
     def _candidates(self, name: str) -> list[Entry]:
         offered = [entry for entry in self._entries.values() if entry.name == name]
-        chosen = [entry for entry in offered if _normal(entry.qualified) in self._preferred]
+        chosen = [entry for entry in offered if self.prefers(entry)]
         return chosen[:1] or offered
 
     def _unknown(self, name: str) -> UnknownFilterError:
