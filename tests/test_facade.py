@@ -85,6 +85,9 @@ def test_a_class_name_of_two_packs_must_be_told_apart(install_pack, monkeypatch)
         _ = filters.Exposure
     with pytest.warns(PluginWarning, match="Several packs offer a class Exposure"):
         assert "Exposure" not in star()
+    monkeypatch.setenv("QUALIPY_PREFER", "sparkle-pack:sparkle_exposure")
+    plugins.refresh()
+    assert filters.Exposure.name == "sparkle_exposure"
     monkeypatch.setenv("QUALIPY_DISABLE", "sparkle-pack")
     plugins.refresh()
     assert filters.Exposure.name == "exposure"
@@ -103,7 +106,6 @@ def test_one_filter_is_had_without_importing_the_others():
 
 
 def test_importing_qualipy_loads_no_library():
-    code = (
-        "import sys, qualipy; assert not {'cv2', 'numpy', 'pydantic', 'click'} & set(sys.modules)"
-    )
+    heavy = {"cv2", "numpy", "pydantic", "click"}
+    code = f"import sys, qualipy; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-I", "-c", code], check=True)
