@@ -141,6 +141,31 @@ def test_any_json_gives_an_answer_or_an_error_of_the_tree(document):
     assert answer is True or isinstance(answer, dict)
 
 
+regions = st.none() | st.lists(st.integers(1, 10**6), min_size=4, max_size=4)
+requests = st.builds(
+    Request,
+    images=st.dictionaries(st.text(max_size=8), regions, max_size=4),
+    filters=st.fixed_dictionaries(
+        {},
+        optional={
+            "brightness": st.fixed_dictionaries({}, optional={"gain": st.floats(-9, 9)}),
+            "darkness": st.fixed_dictionaries({}, optional={"invert_threshold": st.booleans()}),
+        },
+    ),
+    return_predictions=st.booleans(),
+    combine_results=st.booleans(),
+    sort_filters=st.booleans(),
+)
+
+
+@given(requests)
+def test_a_request_survives_the_way_through_json(request):
+    again = Request.parse(json.dumps(request.model_dump()))
+    assert again == request
+    assert again.make_filters() == request.make_filters()
+    assert again.parse_rois() == request.parse_rois()
+
+
 @given(st.text() | st.binary())
 def test_any_text_gives_an_answer_or_a_request_error(text):
     with pytest.raises(RequestError):
