@@ -62,7 +62,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests of the sources, with the example pack installed; arguments go to pytest."""
+    """Run the tests of the sources; arguments go to pytest."""
     prepare(session)
     try:
         debian.provide_programs()

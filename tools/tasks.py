@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from tools import environment
@@ -40,11 +39,7 @@ def scan(arguments: list[str]) -> int:
     # What comes first can be overruled. An unreadable photo is no failure of a first try.
     options = ["--fail-on", "never", "--output", RESULTS]
     qualipy = str(environment.ENVIRONMENT / "bin" / "qualipy")
-    # The tests want the example pack in the environment; a first try is not to depend on that.
-    disabled = [*filter(None, [os.environ.get("QUALIPY_DISABLE")]), "qualipy-example-pack"]
-    return _run(
-        [qualipy, "scan", *options, *arguments], env={"QUALIPY_DISABLE": ",".join(disabled)}
-    )
+    return _run([qualipy, "scan", *options, *arguments])
 
 
 def check(arguments: list[str]) -> int:
@@ -79,9 +74,8 @@ def _prepared(task: str) -> bool:
     return True
 
 
-def _run(command: list[str], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
+def _run(command: list[str], cwd: Path | None = None) -> int:
     try:
-        done = subprocess.run(command, cwd=cwd, env=os.environ | (env or {}), check=False)
-        return done.returncode
+        return subprocess.run(command, cwd=cwd, check=False).returncode
     except KeyboardInterrupt:  # the program has had it as well, and said what there is to say
         return 130

@@ -46,9 +46,10 @@ def test_the_set_up_needs_the_standard_library_alone(path):
     assert imported - {"tools"} <= sys.stdlib_module_names
 
 
-def test_the_set_up_installs_every_distribution_of_the_checkout(projects):
+def test_the_set_up_installs_every_distribution_but_the_example(projects):
     folders = {(environment.CHECKOUT / member).resolve() for member in environment.DISTRIBUTIONS}
-    assert folders == {project.folder for project in projects}
+    example = environment.CHECKOUT / "plugins-example"
+    assert folders | {example} == {project.folder for project in projects}
 
 
 def test_what_is_ready_is_not_set_up_again_until_a_project_file_changes(elsewhere, monkeypatch):
