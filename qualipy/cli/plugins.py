@@ -84,8 +84,8 @@ def _show(rows: list[Row]) -> None:
             _echo(click.style(visible(" ".join(pack)), bold=True), colours)
         state = click.style(f"{row.state:<9}", fg=_COLOURS.get(row.state, "bright_black"))
         line = f"  {row.kind:<6}  {visible(row.name):<{width}}  {state}"
-        _echo(f"{line}  {visible(row.cause)}".rstrip(), colours)
+        _echo(f"{line}  {visible(row.cause)}", colours)
 
 
 def _echo(text: str, colours: bool) -> None:
-    click.echo(text if colours else unstyled(text), color=True)
+    click.echo(text if colours else unstyled(text).rstrip(), color=True)
