@@ -79,7 +79,7 @@ def megapixel_copies(photos: list[Path], folder: Path) -> list[Path]:
     """Write copies of about one megapixel."""
     copies = []
     for photo in photos:
-        pixels = cv2.imread(str(photo))
+        pixels = np.asarray(cv2.imread(str(photo)))
         factor = (1e6 / (pixels.shape[0] * pixels.shape[1])) ** 0.5
         small = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         copies.append(folder / f"small-{photo.stem}.jpg")

@@ -23,6 +23,7 @@ from qualipy_core.errors import (
     ROIValueError,
 )
 from qualipy_core.opencv import cv2
+from qualipy_core.pixels import shrink
 from qualipy_core.testing import sample_images
 
 NATURAL = sample_images()["natural"]
@@ -339,3 +340,12 @@ def test_an_image_crosses_to_another_process_as_its_source(tmp_path):
 def test_an_image_says_what_it_is():
     assert repr(Image("a.jpg")) == "Image('a.jpg')"
     assert repr(Image(NATURAL, ROI=(1, 2, 3, 4))) == "Image('<array 240×320×3>', ROI=(1, 2, 3, 4))"
+
+
+@pytest.mark.parametrize("sides", [(1024, 256, 512, 100), (100, 512, 256, 1024)])
+def test_levels_that_share_halvings_are_what_shrinking_gives(sides):
+    rng = np.random.default_rng(1)
+    picture = rng.integers(0, 256, (1501, 1999, 3), dtype=np.uint8)
+    image, working = Image(picture), shrink(picture, 1024)
+    for side in sides:
+        assert np.array_equal(image.pixels(side), shrink(working, side))

@@ -13,6 +13,7 @@ from skimage import data
 from qualipy_core import Image
 from qualipy_core.opencv import cv2
 from qualipy_core.testing import FilterContract
+from qualipy_filters_builtin.convolution import Convolution, Geometry
 from qualipy_filters_builtin.text_detection import TextDetection
 from qualipy_filters_builtin.text_regions import text_maps
 
@@ -118,3 +119,25 @@ def test_the_map_shows_where_the_lettering_is() -> None:
 def test_pictures_too_small_for_a_word_hold_none() -> None:
     assert text_maps(Image(np.zeros((5, 900, 3), np.uint8))) == ()
     assert measured(np.zeros((1, 1, 3), np.uint8)) == 0
+
+
+@pytest.mark.parametrize(
+    "geometry", [Geometry(), Geometry(2, 1), Geometry(1, 2, 2), Geometry(4, 1), Geometry(2, 0, 2)]
+)
+@pytest.mark.parametrize("channels", [1, 5])
+def test_a_convolution_sums_what_its_kernel_sees(geometry: Geometry, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(37, 44, channels)).astype(np.float32)
+    weight = rng.normal(size=(3, 3, channels, 6)).astype(np.float32)
+    bias = rng.normal(size=6).astype(np.float32)
+    found = Convolution(weight, bias, geometry)(maps)
+    stride, padding, dilation = geometry
+    padded = np.pad(maps, ((padding, padding), (padding, padding), (0, 0)))
+    for row, column in ((0, 0), (1, 2), (found.shape[0] - 1, found.shape[1] - 1)):
+        top, left = row * stride, column * stride
+        reach = 2 * dilation + 1
+        seen = padded[top : top + reach : dilation, left : left + reach : dilation]
+        expected = np.einsum("yxc,yxcf->f", seen, weight) + bias
+        assert found[row, column] == pytest.approx(expected, abs=1e-4)
+    rectified = Convolution(weight, bias, geometry)(maps, rectified=True)
+    assert np.array_equal(rectified, np.maximum(found, 0))

@@ -17,6 +17,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
 
@@ -27,7 +28,7 @@ from qualipy_core import plugins
 from qualipy_core.errors import ImageReadError, ImageTooLargeError, ImageTypeError
 from qualipy_core.headers import Header, is_complete, read_header
 from qualipy_core.opencv import cv2
-from qualipy_core.pixels import RGB, shrink, to_rgb, upright
+from qualipy_core.pixels import RGB, fitted, halve, is_far_from, resize, to_rgb, upright
 from qualipy_core.roi import ROI
 
 WORKING_SIDE = 1024
@@ -140,9 +141,10 @@ class Image:
             raise ValueError(f"max_side must be at least 1 pixel, not {max_side}")
         if max_side is None or max_side > WORKING_SIDE:
             full = self._cropped(1)
-            return full if max_side is None else self._level(full, max_side)
-        working = self._level(self._cropped(self._reduction()), WORKING_SIDE)
-        return self._level(working, max_side)
+            return full if max_side is None else self._level("full", full, max_side)
+        decoded = self._cropped(self._reduction())
+        working = self._level("decoded", decoded, WORKING_SIDE)
+        return self._level("working", working, max_side)
 
     def crop(self, ROI: Any) -> Image:
         """Return a region of this image, as an image; the decoded pixels are shared.
@@ -188,10 +190,15 @@ class Image:
         key = ("cropped", reduction)
         return self.derived(key, lambda: _cut(self._picture.decoded(reduction), roi, reduction))
 
-    def _level(self, pixels: RGB, max_side: int) -> RGB:
+    def _level(self, origin: str, pixels: RGB, max_side: int) -> RGB:
         if max(pixels.shape[:2]) <= max_side:
             return pixels
-        return self.derived(("level", max_side), lambda: shrink(pixels, max_side))
+        # As `shrink` does it, but levels share the halvings on the way to them.
+        size, step = fitted(pixels, max_side), 0
+        while is_far_from(pixels, max_side):
+            step += 1
+            pixels = self.derived((origin, "half", step), partial(halve, pixels))
+        return self.derived((origin, max_side), partial(resize, pixels, size))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What was decoded and derived stays behind; the other process makes its own.

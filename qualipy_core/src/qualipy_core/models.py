@@ -83,11 +83,13 @@ class Model:
             Unbounded.
         """
         standard = (np.asarray(x, dtype=np.float64) - self.mean) / self.scale
-        products = standard @ self.vectors.T
+        # Not a matrix product: BLAS would start threads for it, which on a busy machine wait for
+        # each other far longer than it takes, and whose number may change the last bit.
+        products = np.einsum("...f,vf->...v", standard, self.vectors)
         if self.kernel == "rbf":
             squares = (standard**2).sum(-1, keepdims=True) + (self.vectors**2).sum(-1)
             products = np.exp(-self.gamma * np.maximum(squares - 2 * products, 0.0))
-        return np.asarray(products @ self.coefficients + self.intercept)
+        return np.asarray(np.einsum("...v,v->...", products, self.coefficients) + self.intercept)
 
     def probability(self, x: ArrayLike) -> Floats:
         """Return the probability of being positive, in [0, 1], for feature vectors.

@@ -104,6 +104,29 @@ def upright(pixels: RGB, orientation: int) -> RGB:
     return np.ascontiguousarray(pixels)
 
 
+def fitted(pixels: RGB, max_side: int) -> tuple[int, int]:
+    """Return the width and height at which the long side is ``max_side``."""
+    height, width = pixels.shape[:2]
+    scale = max_side / max(height, width)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def is_far_from(pixels: RGB, max_side: int) -> bool:
+    """Whether more than a factor of two lies between the long side and ``max_side``."""
+    return bool(max(pixels.shape[:2]) > 2 * max_side)
+
+
+def halve(pixels: RGB) -> RGB:
+    """Halve both sides, rounding up; for even ones, the means of 2 × 2 pixels."""
+    height, width = pixels.shape[:2]
+    return resize(pixels, ((width + 1) // 2, (height + 1) // 2))
+
+
+def resize(pixels: RGB, size: tuple[int, int]) -> RGB:
+    """Interpolate linearly to ``(width, height)``, by a factor of two at most."""
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+
+
 def shrink(pixels: RGB, max_side: int) -> RGB:
     """Shrink an image until its long side is at most ``max_side``; never enlarge it.
 
@@ -122,16 +145,9 @@ def shrink(pixels: RGB, max_side: int) -> RGB:
     ndarray of uint8
         The same array when it is small enough already.
     """
-    height, width = pixels.shape[:2]
-    longest = max(height, width)
-    if longest <= max_side:
+    if max(pixels.shape[:2]) <= max_side:
         return pixels
-    final = (max(1, round(width * max_side / longest)), max(1, round(height * max_side / longest)))
-    while max(height, width) > 2 * max_side:
-        width, height = max(1, (width + 1) // 2), max(1, (height + 1) // 2)
-        pixels = _resize(pixels, (width, height))
-    return _resize(pixels, final)
-
-
-def _resize(pixels: RGB, size: tuple[int, int]) -> RGB:
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    size = fitted(pixels, max_side)
+    while is_far_from(pixels, max_side):
+        pixels = halve(pixels)
+    return resize(pixels, size)
