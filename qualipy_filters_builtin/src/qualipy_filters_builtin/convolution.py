@@ -1,4 +1,4 @@
-"""Small convolutional networks whose weights are plain arrays: evaluated with NumPy alone.
+"""Small convolutional networks whose weights are plain arrays, evaluated as matrix products.
 
 A network here is a chain of convolutions with rectified units between them, ending in a map of
 logits. Weights come from an ``.npz`` with ``weight0``, ``bias0``, ``weight1``, …; the shape of
@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from qualipy_core.opencv import cv2
+
 Float = NDArray[np.float32]
+
+
+_TOGETHER = 16  # rows
 
 
 class Geometry(NamedTuple):
@@ -37,27 +41,75 @@ class Convolution(NamedTuple):
     bias: Float
     geometry: Geometry
 
-    def __call__(self, maps: Float) -> Float:
-        """Return the convolution of maps ``(H, W, channels in)``, zeros beyond the borders."""
+    def __call__(self, maps: Float, rectified: bool = False) -> Float:
+        """Return the convolution of maps ``(H, W, channels in)``, zeros beyond the borders.
+
+        What is negative in it becomes 0 when it is rectified.
+        """
+        padded = self._padded(maps)
+        height, width = self._places(padded)
+        filters, stride = len(self.bias), self.geometry.stride
+        reach = self.geometry.dilation * (self.weight.shape[0] - 1) + 1
+        convolve = self._of_one if maps.shape[2] == 1 else self._of_many
+        result = np.empty((height, width, filters), np.float32)
+        bias = np.tile(self.bias, width)
+        # A few rows at a time, whose patches stay in the processor's cache. Matrix products are of
+        # one row: for larger ones, libraries for linear algebra start threads, which on a machine
+        # that has other work wait for each other longer than they compute.
+        for top in range(0, height, _TOGETHER):
+            part = result[top : top + _TOGETHER]
+            first, last = top * stride, (top + len(part) - 1) * stride
+            convolve(padded[first : last + reach], part)
+            rows = part.reshape(len(part), -1)
+            rows += bias
+            if rectified:
+                cv2.threshold(rows, 0, 0, cv2.THRESH_TOZERO, dst=rows)
+        return result
+
+    def _of_one(self, padded: Float, sums: Float) -> None:
+        """Convolve a single channel: each tap is a plane of the patches."""
+        rows, columns, _, filters = self.weight.shape
+        stride, _, dilation = self.geometry
+        height, width, _ = sums.shape
+        down, right, _ = padded.strides
+        strides = (dilation * down, dilation * right, stride * down, stride * right)
+        windows = np.ndarray((rows, columns, height, width), np.float32, padded, 0, strides)
+        planes = np.ascontiguousarray(windows).reshape(rows * columns, height, width)
+        np.matmul(planes.transpose(1, 2, 0), self.weight.reshape(-1, filters), out=sums)
+
+    def _of_many(self, padded: Float, sums: Float) -> None:
+        """Convolve several channels: a sum over the kernel's rows, which share their patches."""
         rows, columns, channels, filters = self.weight.shape
-        stride, padding, dilation = self.geometry
-        if padding:
-            maps = np.pad(maps, ((padding, padding), (padding, padding), (0, 0)))
-        reach = (dilation * (rows - 1) + 1, dilation * (columns - 1) + 1)
-        windows = sliding_window_view(maps, reach, axis=(0, 1))
-        windows = windows[::stride, ::stride, :, ::dilation, ::dilation]
-        height, width = windows.shape[:2]
-        # One matrix product does it all; laying the patches side by side costs less than it saves.
-        # Whatever is longer, a row of the map or the channels, is copied in one go.
-        if channels == 1:
-            taps = np.ascontiguousarray(windows.transpose(2, 3, 4, 0, 1))
-            patches = taps.reshape(rows * columns, height * width).T
-        else:
-            patches = np.ascontiguousarray(windows.transpose(0, 1, 3, 4, 2))
-            patches = patches.reshape(height * width, rows * columns * channels)
-        result: Float = patches @ self.weight.reshape(-1, filters)
-        result += self.bias
-        return result.reshape(height, width, filters)
+        stride, _, dilation = self.geometry
+        height, width, _ = sums.shape
+        down, right, deep = padded.strides
+        shape, strides = (len(padded), width, columns), (down, stride * right, dilation * right)
+        windows = np.ndarray((*shape, channels), np.float32, padded, 0, (*strides, deep))
+        patches = np.ascontiguousarray(windows).reshape(len(padded), width, columns * channels)
+        weight = self.weight.reshape(rows, columns * channels, filters)
+        last = stride * (height - 1)
+        np.matmul(patches[: last + 1 : stride], weight[0], out=sums)
+        for row in range(1, rows):
+            first = row * dilation
+            sums += patches[first : first + last + 1 : stride] @ weight[row]
+
+    def _padded(self, maps: Float) -> Float:
+        padding = self.geometry.padding
+        if not padding:
+            return np.ascontiguousarray(maps)
+        height, width, channels = maps.shape
+        padded = np.zeros((height + 2 * padding, width + 2 * padding, channels), np.float32)
+        padded[padding:-padding, padding:-padding] = maps
+        return padded
+
+    def _places(self, padded: Float) -> tuple[int, int]:
+        """Return how often the kernel fits, along the rows and along the columns."""
+        stride, _, dilation = self.geometry
+        height, width = (
+            (side - dilation * (reach - 1) - 1) // stride + 1
+            for side, reach in zip(padded.shape[:2], self.weight.shape[:2], strict=True)
+        )
+        return height, width
 
 
 class Network:
@@ -98,8 +150,7 @@ class Network:
         """Return the last convolution's output for maps ``(H, W, channels)``."""
         *hidden, last = self.convolutions
         for convolution in hidden:
-            maps = convolution(maps)
-            np.maximum(maps, 0, out=maps)
+            maps = convolution(maps, rectified=True)
         return last(maps)
 
 

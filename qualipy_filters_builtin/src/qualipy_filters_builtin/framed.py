@@ -33,12 +33,15 @@ _SAME = 12
 """Colours differ when a channel differs by more than this (JPEG noise and paper grain don't)."""
 _STEP = 28
 """A change is strong when a channel changes by more than this."""
-_GRAIN, _EDGE_GRAIN = 9, 17
-"""Pixels are averaged along the side over these lengths: a texture's grain, no straight edge."""
+_GRAIN, _EDGE_GRAIN = 9, 5
+"""Pixels are averaged along the side over 9: a texture's grain, no straight edge. For an edge five
+of these means are averaged again."""
+_COLUMN = 3
+"""Pixels along the side from one of these means to the next, a column below."""
 _THICKNESS = 3
 """Pixels are averaged over this depth on both sides of an edge."""
-_LAG = 24
-"""Along a frame the colour stays, or drifts slowly: it is compared at this distance, in pixels."""
+_LAG = 8
+"""Along a frame the colour stays, or drifts slowly: it is compared at this distance, in columns."""
 _CALM = 2.0
 """The weight of strong changes outside the straight edge against those along it."""
 _EVEN_AGREEMENT = 0.40
@@ -91,7 +94,7 @@ class Framed(Filter):
 
 
 def _strips(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """The four sides' borders, each turned so that the rim is its first row."""
+    """The four sides' borders in columns, each turned so that the rim is its first row."""
     height, width = pixels.shape[:2]
     if min(height, width) < _SMALLEST:
         return []
@@ -104,7 +107,14 @@ def _strips(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
         cv2.rotate(pixels[upright, :along], cv2.ROTATE_90_CLOCKWISE),
         cv2.rotate(pixels[upright, width - along :], cv2.ROTATE_90_COUNTERCLOCKWISE),
     ]
-    return [view.astype(np.uint8, copy=False) for view in views]
+    return [_columns(view.astype(np.uint8, copy=False)) for view in views]
+
+
+def _columns(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A border with means of `_GRAIN` pixels along the side, one for every `_COLUMN` pixels."""
+    smooth = cv2.blur(view, (_GRAIN, 1))
+    size = (round(view.shape[1] / _COLUMN), len(view))
+    return cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 
 def _agreement(strip: NDArray[np.uint8]) -> float:
@@ -115,13 +125,12 @@ def _agreement(strip: NDArray[np.uint8]) -> float:
 
 def _common_onset(strip: NDArray[np.uint8]) -> float:
     """The share of columns that leave the colour of a steady rim at one depth."""
-    smooth = cv2.blur(strip, (_GRAIN, 1))
-    rim = smooth[:1]
-    left = _differ(smooth, np.repeat(rim, len(smooth), axis=0), _SAME)
+    rim = strip[:1]
+    left = _differ(strip, np.repeat(rim, len(strip), axis=0), _SAME)
     # The first depth at which each column has left its rim's colour; 0, the rim itself, is never.
     onsets = np.bincount(left.argmax(axis=0), minlength=len(left) + 1)
     onsets[0] = 0
-    together = np.convolve(onsets, (1, 1, 1), mode="same")[1:].max()
+    together = (onsets[:-1] + onsets[1:] + np.append(onsets[2:], 0)).max()
     lag = min(_LAG, rim.shape[1] // 2)
     steady = 1.0 - _differ(rim[:, lag:], rim[:, :-lag], _SAME).mean() / 255.0
     return float(together / left.shape[1] * steady)

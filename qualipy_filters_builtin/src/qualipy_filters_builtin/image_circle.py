@@ -50,22 +50,21 @@ def image_circle(image: Image) -> ImageCircle:
     if min(height, width) < 24:
         return ImageCircle()
     plain, corners = _plain_corners(pixels)
-    share = plain.mean()
+    share = cv2.countNonZero(plain) / plain.size
     if corners < 2 or not 0.02 <= share <= 0.85:
         return ImageCircle()
     shore = np.asarray(cv2.dilate(plain, _NEIGHBOURS), dtype=np.uint8) - plain
-    rows, columns = np.nonzero(shore)
-    if len(rows) < 30:
+    if cv2.countNonZero(shore) < 30:
         return ImageCircle()
-    x, y, radius = _fit_circle(columns.astype(np.float64), rows.astype(np.float64))
+    columns, rows = cv2.findNonZero(shore).reshape(-1, 2).T.astype(np.float64)
+    x, y, radius = _fit_circle(columns, rows)
     across = np.arange(width) - x
     down = (np.arange(height) - y)[:, None]
-    outside = np.hypot(across, down) > radius
+    outside = across**2 + down**2 > radius**2
     filled = plain > 0
-    overlap = (outside & filled).sum() / max((outside | filled).sum(), 1)
-    return ImageCircle(
-        float(overlap), _outline(shore, x, y, radius), radius / min(height, width) * 2
-    )
+    either = int(np.count_nonzero(outside | filled))
+    overlap = int(np.count_nonzero(outside & filled)) / max(either, 1)
+    return ImageCircle(overlap, _outline(shore, x, y, radius), radius / min(height, width) * 2)
 
 
 def _plain_corners(pixels: NDArray[np.uint8]) -> tuple[Mask, int]:
@@ -90,9 +89,12 @@ def _fit_circle(columns: Floats, rows: Floats) -> tuple[float, float, float]:
     mean_x, mean_y = columns.mean(), rows.mean()
     x, y = columns - mean_x, rows - mean_y
     design = np.column_stack([x, y, np.ones_like(x)])
+    squares = x * x + y * y
+    ridge = np.eye(3) * 1e-9  # for points on a line
     weight = np.ones_like(x)
     for _ in range(6):
-        a, b, c = np.linalg.lstsq(design * weight[:, None], weight * (x * x + y * y), rcond=None)[0]
+        weighted = design.T * weight**2
+        a, b, c = np.linalg.solve(weighted @ design + ridge, weighted @ squares)
         radius = float(np.sqrt(max(c + (a * a + b * b) / 4, 1.0)))
         off = np.hypot(x - a / 2, y - b / 2) - radius
         weight = 1 / (1 + (off / 2) ** 2)

@@ -32,8 +32,8 @@ _MIDDLE = 127
 def saliency_cells(image: Image) -> Float:
     """Return the cues to saliency, ``(24, 24, 12)``; see `saliency_cues.cues`."""
     cues = saliency_cues.cues(image.pixels(SALIENCY_SIDE))
-    blocks = cues.reshape(GRID, 2, GRID, 2, saliency_cues.CUES)
-    result: Float = blocks.mean(axis=(1, 3))
+    rows = cues[::2] + cues[1::2]
+    result: Float = (rows[:, ::2] + rows[:, 1::2]) * np.float32(1 / 4)
     return result
 
 

@@ -42,8 +42,11 @@ _squares = (_steps**2).sum(axis=2)
 _near = np.exp(-_squares / (2 * _NEAR**2))
 _nearby = np.exp(-_squares / (2 * _NEARBY**2))
 _adjacent = (np.round(_steps.sum(axis=2) * _COARSE) == 1).astype(np.float32)
-_rim = np.ones((_COARSE, _COARSE), np.float32)
-_rim[1:-1, 1:-1] = 0
+_inner = np.zeros((_COARSE, _COARSE), np.bool_)
+_inner[1:-1, 1:-1] = True
+_rim = np.flatnonzero(~_inner)
+_parity = np.indices((_COARSE, _COARSE)).sum(axis=0).ravel() % 2
+_white, _black = np.flatnonzero(_parity == 0), np.flatnonzero(_parity == 1)
 
 
 def cues(pixels: NDArray[np.uint8]) -> Float:
@@ -87,26 +90,17 @@ def barrier_distance(lab: Float) -> Float:
     """Return the minimum barrier distance to the border, in Lab units, ``(n, n)``.
 
     The barrier of a path is the range of values along it; the distance is that of the best path
-    from the border, summed over L, a and b. As in Zhang et al. paths are found by sweeping, here
-    in four directions at once, each sweep a row at a time.
+    from the border, summed over L, a and b. Paths are found by sweeping, as in Zhang et al., here
+    once from each border, straight inwards.
     """
     turned = lab.swapaxes(0, 1)
     values = np.stack([lab, lab[::-1], turned, turned[::-1]], axis=1)  # rows, sweeps, columns, Lab
-    distance = np.full(values.shape, np.inf, np.float32)
-    distance[0] = distance[-1] = 0
-    distance[:, :, 0] = distance[:, :, -1] = 0
-    highest, lowest = values.copy(), values.copy()
-    for row in range(1, len(values)):
-        high = np.maximum(highest[row - 1], values[row])
-        low = np.minimum(lowest[row - 1], values[row])
-        barrier = high - low
-        better = barrier < distance[row]
-        np.copyto(distance[row], barrier, where=better)
-        np.copyto(highest[row], high, where=better)
-        np.copyto(lowest[row], low, where=better)
+    distance = np.maximum.accumulate(values, axis=0)
+    distance -= np.minimum.accumulate(values, axis=0)
     upright = np.minimum(distance[:, 0], distance[::-1, 1])
     sideways = np.minimum(distance[:, 2], distance[::-1, 3]).swapaxes(0, 1)
-    result: Float = np.minimum(upright, sideways).sum(axis=2)
+    nearest = np.minimum(upright, sideways)
+    result: Float = nearest[:, :, 0] + nearest[:, :, 1] + nearest[:, :, 2]
     return result
 
 
@@ -116,21 +110,20 @@ def border_contrast(lab: Float) -> Float:
     For each border the Mahalanobis distance to its colours; the sum of the four less the largest,
     for an object may cover one of them.
     """
-    depth = _BORDER
-    sides = (lab[:depth], lab[-depth:], lab[:, :depth], lab[:, -depth:])
-    maps = []
-    for side in sides:
-        colours = side.reshape(-1, 3)
-        mean = colours.mean(axis=0)
-        offsets = colours - mean
-        spread = offsets.T @ offsets / len(colours) + _COLOUR_NOISE * np.eye(3, dtype=np.float32)
-        away = (lab - mean).reshape(-1, 3)
-        squares = ((away @ np.linalg.inv(spread)) * away).sum(axis=1)
-        distance = np.sqrt(np.maximum(squares, 0)).reshape(lab.shape[:2])
-        maps.append(distance / max(float(distance.max()), 1.0))
-    stack = np.stack(maps)
-    result: Float = (stack.sum(axis=0) - stack.max(axis=0)).astype(np.float32)
-    return result
+    depth, size = _BORDER, len(lab)
+    turned = lab.swapaxes(0, 1)
+    sides = np.stack([lab[:depth], lab[-depth:], turned[:depth], turned[-depth:]])
+    colours = sides.reshape(4, depth * size, 3)
+    mean = colours.mean(axis=1, keepdims=True)
+    offsets = colours - mean
+    spread = offsets.swapaxes(1, 2) @ offsets / np.float32(depth * size)
+    spread += _COLOUR_NOISE * np.eye(3, dtype=np.float32)
+    away = lab.reshape(-1, 3).T - mean.swapaxes(1, 2)  # sides, Lab, cells
+    squares = ((np.linalg.inv(spread) @ away) * away).sum(axis=1)
+    distance = np.sqrt(np.maximum(squares, 0))
+    distance /= np.maximum(distance.max(axis=1, keepdims=True), 1)
+    result: Float = (distance.sum(axis=0) - distance.max(axis=0)).astype(np.float32)
+    return result.reshape(size, size)
 
 
 def region_contrast(lab: Float) -> tuple[Float, Float]:
@@ -145,14 +138,32 @@ def region_contrast(lab: Float) -> tuple[Float, Float]:
     squares = np.maximum(norms[:, None] + norms[None] - 2 * cells @ cells.T, 0)
     alike = np.exp(-squares / (2 * _SAME_COLOUR**2))
     surface = alike * _near
-    connectivity = (surface @ _rim.ravel()) / np.sqrt(surface.sum(axis=1))
+    connectivity = surface[:, _rim].sum(axis=1) / np.sqrt(surface.sum(axis=1))
     background = 1 - np.exp(-(connectivity**2) / 2)
-    contrast = _stretched((np.sqrt(squares) * _nearby) @ background)
+    contrast = _stretched(np.einsum("ij,ij,j->i", np.sqrt(squares), _nearby, background))
     smooth = (alike + 0.1) * _adjacent
-    system = np.diag(smooth.sum(axis=1) + background + contrast) - smooth
-    optimised = _stretched(np.linalg.solve(system, contrast))
+    optimised = _stretched(_smoothed(contrast, smooth, background + contrast))
     shape = (_COARSE, _COARSE)
     return optimised.reshape(shape), background.astype(np.float32).reshape(shape)
+
+
+def _smoothed(target: Float, smooth: Float, hold: Float) -> Float:
+    """Return x that minimises ``Σ smooth (xᵢ - xⱼ)² + Σ hold xᵢ² - 2 Σ target xᵢ``.
+
+    Cells are coloured like a chessboard. White ones have black neighbours alone, so the black ones
+    follow from them, and half of the equations are left to solve.
+    """
+    diagonal = smooth.sum(axis=1) + hold
+    between = smooth[_white[:, None], _black]
+    share = between / diagonal[_black]
+    # In lots, for which linear algebra starts no threads.
+    system = -(share.reshape(_COARSE, -1, len(_black)) @ between.T).reshape(between.shape)
+    system.ravel()[:: len(_white) + 1] += diagonal[_white]
+    found = np.empty_like(target)
+    found[_white] = np.linalg.solve(system, target[_white] + (share * target[_black]).sum(axis=1))
+    mean = (between * found[_white][:, None]).sum(axis=0)
+    found[_black] = (target[_black] + mean) / diagonal[_black]
+    return found
 
 
 def _sharpness(pixels: NDArray[np.uint8]) -> Float:
