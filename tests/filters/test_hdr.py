@@ -41,11 +41,10 @@ def test_strong_tone_mapping_is_flagged(name: str) -> None:
     assert HDR().predict(tone_mapped(photo(name), 1.0))
 
 
-HARSH = pytest.mark.xfail(reason="a studio flash and clipped blacks are taken for tone-mapping")
-CLIPPED = pytest.mark.xfail(reason="clipped blacks and whites are taken for tone-mapping")
+CLIPPED = pytest.mark.xfail(reason="harsh light on fur, made harsher, is taken for tone-mapping")
 
 
-@pytest.mark.parametrize("name", [pytest.param("astronaut", marks=HARSH), "chelsea", "coffee"])
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
 def test_an_ordinary_photo_passes(name: str) -> None:
     assert not HDR().predict(photo(name))
 

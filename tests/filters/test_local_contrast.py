@@ -12,7 +12,9 @@ from qualipy_filters_builtin.local_contrast import (
     BANDS,
     band_contrasts,
     edge_profile,
+    evenness,
     opponent_pyramid,
+    quantiles,
     spread,
 )
 
@@ -60,11 +62,27 @@ def test_a_halo_shows_beyond_the_edges() -> None:
     assert (halo[3:] < plain[3:] - 0.1).all()
 
 
+def test_lifted_detail_shows_where_a_picture_is_even() -> None:
+    photo = data.coffee().astype(np.float32)
+    grey = photo.mean(axis=2, keepdims=True)
+    detail = grey - cv2.GaussianBlur(grey, (0, 0), 4)[..., None]
+    lifted = np.clip(photo * (1 + 2 * detail / np.maximum(grey, 8)), 0, 255).astype(np.uint8)
+    assert (evenness(Image(lifted)) > evenness(Image(data.coffee()))).all()
+
+
+def test_quantiles_are_those_of_the_values() -> None:
+    values = np.random.default_rng(0).permutation(101).astype(np.float32)
+    assert quantiles(values, (0, 10, 50, 100)).tolist() == [0, 10, 50, 100]
+    assert quantiles(values[:1], (5, 95)).tolist() == [values[0]] * 2
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (3, 2)])
 def test_tiny_and_narrow_pictures_have_all_levels(shape: tuple[int, int]) -> None:
     image = Image(np.full((*shape, 3), 70, np.uint8))
     assert len(opponent_pyramid(image)) == BANDS + 1
     assert all(len(light) >= 1 for light, _ in band_contrasts(image))
+    light = np.ascontiguousarray(opponent_pyramid(image)[0][..., 0])
+    assert np.isfinite([*evenness(image), *edge_profile(light, (1, 6))]).all()
 
 
 def test_places_are_spread_over_the_whole_picture() -> None:
