@@ -40,14 +40,16 @@ def filters(name: str | None, as_json: bool) -> None:
 
     packs.need_opencv()
     if name is None:
-        described = [_described(known) for known in plugins.registry().names()]
+        with terminal.only_results_on_stdout():
+            described = [_described(known) for known in plugins.registry().names()]
         if as_json:
             _print(to_json(described, 2))
         else:
             _list(described)
         return
     try:
-        cls = plugins.registry().get(name)
+        with terminal.only_results_on_stdout():
+            cls = plugins.registry().get(name)
     except UnknownFilterError as error:
         raise click.BadParameter(str(error), param_hint="NAME") from None
     if as_json:

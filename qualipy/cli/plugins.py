@@ -44,7 +44,8 @@ def plugins(check: bool, as_json: bool) -> None:
       QUALIPY_DISABLE=some-pack qualipy plugins
       qualipy plugins --json | jq '.[] | select(.state == "broken")'
     """  # noqa: D301 (click reads the \b)
-    rows = _rows()
+    with terminal.only_results_on_stdout():
+        rows = _rows()
     if as_json:
         click.echo(encode(to_json([row._asdict() for row in rows], 2)))
     else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
-from qualipy.cli import packs
+from qualipy.cli import packs, terminal
 from qualipy.cli.text import encode, to_json
 
 
@@ -50,17 +50,17 @@ def request(
       2  the request is wrong; the message says where
       3  a library or the workers are broken
     """  # noqa: D301 (click reads the \b)
-    packs.load_hooks()
-    if schema:
-        from qualipy_core.request import request_schema
-
-        _print(to_json(request_schema(), 2 if indent is None else indent))
-        return
-    if file is None:
+    if not schema and file is None:
         raise click.UsageError("Missing argument 'FILE|-'.")
-    from qualipy_core import process_request
+    with terminal.only_results_on_stdout():
+        packs.load_hooks()
+        from qualipy_core.request import process_request, request_schema
 
-    answer = process_request(file.read(), trusted=trusted, jobs=jobs)
+        answer: Any
+        if file is None or schema:
+            answer, indent = request_schema(), 2 if indent is None else indent
+        else:
+            answer = process_request(file.read(), trusted=trusted, jobs=jobs)
     _print(to_json(answer, indent))
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qualipy.cli.progress import Bar
     from qualipy_core import ROI, Filter, Result
 
+MOST_JOBS = 256  # more workers than any machine has cores are a slip of the keyboard
 FEW = 4  # photos for which starting worker processes takes longer than judging them
 
 
@@ -82,7 +83,7 @@ def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.option(
     "-j",
     "--jobs",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_JOBS),
     show_default="all cores",
     help="Worker processes; 1 judges in this one.",
 )
@@ -146,9 +147,10 @@ def scan(
     """  # noqa: D301 (click reads the \b)
     from qualipy.cli.selection import choose
 
-    packs.load_hooks()
-    _check_executor(executor)
-    filters = choose(names, settings)
+    with terminal.only_results_on_stdout():
+        packs.load_hooks()
+        _check_executor(executor)
+        filters = choose(names, settings)
     run = Run(Sources(paths, null=null, suffixes=suffixes), filters, roi, stop_early)
     if output == "-":
         output = None
@@ -224,6 +226,8 @@ class Run:
         """
         images = self.sources.images(self._note_unreadable)
         first = list(islice(images, ahead))
+        if not first and self.sources.paths == ("-",):
+            raise click.UsageError("The list of images on standard input is empty.")
         if not first and not self.unreadable:
             looked = ", ".join(visible(path) for path in self.sources.paths)
             suffixes = " ".join(sorted(self.sources.suffixes))

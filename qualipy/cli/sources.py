@@ -94,9 +94,12 @@ class Sources:
     def _matching(self, pattern: str, unreadable: Unreadable) -> Iterator[str]:
         """What a shell would make of a pattern; one that matches nothing is handed on."""
         matches = sorted(glob.glob(pattern, recursive=True))
+        seen = set()  # `**` follows links, round in circles if they lead there
         for match in matches:
             if not os.path.isdir(match):
-                yield match
+                if (real := os.path.realpath(match)) not in seen:
+                    yield match
+                seen.add(real)
             elif "**" not in pattern:  # which lists what is below by itself
                 yield from self._below(match, unreadable)
         if not matches:
@@ -109,10 +112,13 @@ class Sources:
             entry = next(stack[-1], None)
             if entry is None:
                 stack.pop()
-            elif entry.is_dir(follow_symlinks=False):
+            elif _is_folder(entry, follow=False):
                 stack.append(self._listed(entry.path, unreadable))
-            elif os.path.splitext(entry.name)[1].lower() in self.suffixes and not entry.is_dir():
+            elif self._by_suffix(entry.name) and not _is_folder(entry, follow=True):
                 yield entry.path
+
+    def _by_suffix(self, name: str) -> bool:
+        return os.path.splitext(name)[1].lower() in self.suffixes
 
     def _listed(self, folder: str, unreadable: Unreadable) -> Iterator[os.DirEntry[str]]:
         try:
@@ -124,9 +130,19 @@ class Sources:
         return iter(sorted(shown, key=lambda entry: entry.name))
 
 
+def _is_folder(entry: os.DirEntry[str], *, follow: bool) -> bool:
+    """Whether an entry is a folder; a link to itself is none, and an error once it is opened."""
+    try:
+        return entry.is_dir(follow_symlinks=follow)
+    except OSError:
+        return False
+
+
 def read_list(*, null: bool) -> Iterator[str]:
     """Yield the paths of the list on standard input as they arrive; empty ones are left out."""
     separator = b"\0" if null else b"\n"
+    if sys.stdin is None:  # closed by who started us
+        return
     stream = sys.stdin.buffer
     read = getattr(stream, "read1", stream.read)
     rest = b""

@@ -66,13 +66,40 @@ class Out(Protocol):
 
 @contextmanager
 def opened(path: str) -> Iterator[Out]:
-    """Open a file for a report; each piece reaches it at once."""
+    """Open a file for a report; each piece reaches it at once.
+
+    Raises
+    ------
+    WrongUse
+        It cannot be written, or it is a photo: a forgotten file name must not cost one.
+    """
+    if _is_image(path):
+        raise WrongUse(f"The results cannot be written to {path}: it is an image. Name a new file.")
     try:
         file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed below)
     except OSError as error:
         raise WrongUse(f"The results cannot be written to {path}: {error.strerror}.") from None
     with file:
         yield _to(file, path)
+
+
+@contextmanager
+def only_results_on_stdout() -> Iterator[None]:
+    """Send to stderr what packs print when they are imported, or programs that they start."""
+    with _private_stdout():
+        yield
+
+
+def _is_image(path: str) -> bool:
+    from qualipy_core.headers import read_header
+
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            return read_header(file) is not None
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager

@@ -432,3 +432,34 @@ def test_a_dumb_terminal_gets_plain_lines(in_terminal, photos):
 def test_csv_on_a_terminal_holds_no_escape_sequence_of_a_file_name(in_terminal, nasty):
     _, written = in_terminal("scan", "nasty", "--filters", "dark", "-f", "csv", "-q")
     assert "\x1b" not in written
+
+
+def test_the_report_never_replaces_a_photo(invoke, photos):
+    before = (photos / "dark.png").read_bytes()
+    result = invoke("scan", "--filters", "dark", "-o", "photos/dark.png", "photos/bright.png")
+    assert result.exit_code == 2
+    assert "it is an image" in result.stderr
+    assert (photos / "dark.png").read_bytes() == before
+
+
+def test_an_empty_list_is_told_as_such(invoke):
+    result = invoke("scan", "-", "--filters", "dark", input=b"")
+    assert result.exit_code == 2
+    assert "list of images on standard input is empty" in result.stderr
+
+
+def test_what_a_pack_prints_on_import_stays_out_of_the_report(program, photos, site):
+    site.install("loud", "1", {"qualipy.filters": {"loud": "loud_pack:Loud"}})
+    (site.path / "loud_pack.py").write_text(
+        "import os\nfrom qualipy_core import Filter\nprint('hello')\nos.system('echo hello')\n"
+        "class Loud(Filter):\n    '''Loud.'''\n    name = 'loud'\n"
+        "    def measure(self, image):\n        return 0.0\n"
+    )
+    for arguments in (
+        ["scan", "photos", "-f", "json"],
+        ["filters", "--json"],
+        ["plugins", "--json"],
+    ):
+        done = program(*arguments)
+        json.loads(done.stdout)
+        assert b"hello" in done.stderr

@@ -122,3 +122,17 @@ def test_a_folder_that_cannot_be_listed_is_told(tree, monkeypatch):
     problems = []
     assert list(Sources(["t"]).images(lambda path, error: problems.append((path, error)))) == []
     assert [path for path, _ in problems] == ["t"]
+
+
+def test_a_link_to_itself_is_one_error_and_not_the_end(invoke, photos):
+    (photos / "self.png").symlink_to("self.png")
+    result = invoke("scan", "photos", "--filters", "dark")
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 4
+    assert result.stdout.count("error") == 1
+
+
+def test_a_pattern_does_not_go_round_in_circles(invoke, photos):
+    (photos / "more" / "up").symlink_to("..")
+    result = invoke("scan", "photos/**/*.png", "--filters", "dark")
+    assert len(result.stdout.splitlines()) == 3

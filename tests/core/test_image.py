@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_files import exif, jpeg_with_exif
-from sample_filters import mean_luma, write_image
+from sample_files import encode, exif, jpeg_with_exif
+from sample_filters import Brightness, mean_luma, write_image
 
-from qualipy_core import Image, derived, gray
+from qualipy_core import Image, derived, gray, scan
 from qualipy_core import image as image_module
 from qualipy_core.errors import (
     ImageReadError,
@@ -349,3 +353,59 @@ def test_levels_that_share_halvings_are_what_shrinking_gives(sides):
     image, working = Image(picture), shrink(picture, 1024)
     for side in sides:
         assert np.array_equal(image.pixels(side), shrink(working, side))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".tiff", ".png", ".webp"])
+def test_every_format_with_an_orientation_is_turned_once(tmp_path, suffix, orientation):
+    pixels = np.zeros((40, 64, 3), np.uint8)
+    pixels[:20, :32] = (255, 0, 0)
+    path = tmp_path / f"turned{suffix}"
+    tags = PIL.Image.Exif()
+    tags[0x0112] = orientation
+    PIL.Image.fromarray(pixels).save(path, exif=tags)
+    image = Image(path)
+    shown = image.pixels()
+    assert image.size == shown.shape[1::-1] == ((40, 64) if orientation >= 5 else (64, 40))
+    red = image.crop(_corner(orientation, image.size)).pixels().reshape(-1, 3).mean(axis=0)
+    assert red[0] > 200
+    assert red[1] < 60
+
+
+def _corner(orientation, size):
+    """The region into which the stored picture's top left quarter goes."""
+    width, height = size[0] // 2, size[1] // 2
+    right = orientation in (2, 3, 6, 7)
+    bottom = orientation in (3, 4, 7, 8)
+    return (width * right + 4, height * bottom + 4, width - 8, height - 8)
+
+
+def test_the_orientation_of_a_png_may_stand_behind_its_pixels():
+    data = encode(".png")
+    block = exif(6)
+    chunk = struct.pack(">I", len(block)) + b"eXIf" + block
+    chunk += struct.pack(">I", zlib.crc32(chunk[4:]))
+    assert Image(data[:-12] + chunk + data[-12:]).size == (150, 211)
+
+
+def test_a_chunk_that_claims_gigabytes_is_not_believed():
+    data = bytearray(encode(".png"))
+    at = data.index(b"IDAT")
+    data[at - 4 : at] = b"\xff\xff\xff\xf0"
+    with pytest.raises(ImageReadError, match="truncated"):
+        Image(bytes(data)).pixels()
+
+
+def test_pixels_that_cannot_be_used_are_the_images_fault(tmp_path):
+    path = tmp_path / "signed.tiff"
+    tifffile.imwrite(path, np.full((20, 30, 3), 3000, np.int16), bigtiff=True, photometric="rgb")
+    with pytest.raises(ImageReadError, match="cannot be used"):
+        Image(path).pixels()
+    (result,) = scan(path, [Brightness()], (0, 0, 5, 5))
+    assert isinstance(result.error, ImageReadError)
+
+
+def test_a_file_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_module, "_MAX_BYTES", 1000)
+    with pytest.raises(ImageTooLargeError, match="larger than"):
+        Image(write_image(tmp_path / "a.png", NATURAL)).pixels()

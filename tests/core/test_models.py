@@ -126,6 +126,11 @@ def test_a_model_that_was_tampered_with_is_refused(samples, tmp_path, change, ma
         Model.load(path)
 
 
+def test_a_device_is_no_model():
+    with pytest.raises(ModelError, match="no regular file"):
+        Model.load("/dev/zero")
+
+
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(samples, tmp_path):
     path = tmp_path / "model.npz"
     Model.fit(*samples).save(path)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -269,8 +272,6 @@ class TestProcesses:
         assert results[1].failures["explodes"].filter == "explodes"
 
     def test_a_scan_that_is_left_early_leaves_no_worker_behind(self, photos):
-        import multiprocessing
-
         results = scan(itertools.cycle(photos), [Slow(delay=0.01)], jobs=2)
         next(results)
         results.close()
@@ -299,6 +300,18 @@ class TestProcesses:
         assert [r.image for r in guilty] == [red, red]
         assert {type(r.error).__name__ for r in guilty} == {"WorkerDiedError"}
         assert "red.png" in str(guilty[0].error)
+
+    def test_workers_that_somebody_kills_at_random_cost_nothing(self, photos):
+        many = photos * 10
+        results = scan(many, [Slow(delay=0.005)], jobs=2)
+        seen = []
+        for number, result in enumerate(results):
+            seen.append(result)
+            if number in (7, 30, 70):
+                for child in multiprocessing.active_children():
+                    os.kill(child.pid, signal.SIGKILL)
+        assert [r.image for r in seen] == many
+        assert not any(r.failed for r in seen)
 
     def test_a_filter_that_cannot_be_sent_is_told_before_anything_starts(self, photos):
         class Local(Brightness):

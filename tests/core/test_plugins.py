@@ -5,12 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from importlib_metadata import EntryPoint
 from sample_filters import Brightness
 
-from qualipy_core import plugins
-from qualipy_core.errors import AmbiguousFilterError, PluginError, UnknownFilterError
+from qualipy_core import Filter, plugins, scan
+from qualipy_core.errors import (
+    AmbiguousFilterError,
+    PluginError,
+    PluginWarning,
+    UnknownFilterError,
+)
 from qualipy_core.plugins import FILTERS, HOOKS, Entry, Registry, find
 
 GOOD = """
@@ -182,3 +188,27 @@ def test_importing_the_core_and_listing_filters_imports_no_library_nor_pack():
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-I", "-c", code], check=True)
+
+
+def test_a_distribution_with_damaged_metadata_costs_a_warning_and_nothing_else(
+    install_pack, tmp_path
+):
+    install_pack("good-pack", GOOD, {FILTERS: {"good": "good_pack:Good"}})
+    nameless = install_pack("nameless-pack", GOOD, {FILTERS: {"other": "nameless_pack:Good"}})
+    next(nameless.glob("*.dist-info/METADATA")).unlink()
+    garbled = install_pack("garbled-pack", GOOD, {FILTERS: {"third": "garbled_pack:Good"}})
+    next(garbled.glob("*.dist-info/entry_points.txt")).write_text(f"[{FILTERS}]\ngarbage\n")
+    with pytest.warns(PluginWarning, match="damaged") as caught:
+        names = plugins.registry().names()
+    assert {"good", "exposure"} <= set(names)
+    assert len(caught) == 2
+
+
+def test_a_filter_whose_name_is_shared_is_described_by_its_pack(install_pack):
+    install_pack("one-pack", GOOD, {FILTERS: {"good": "one_pack:Good"}})
+    install_pack("two-pack", GOOD, {FILTERS: {"good": "two_pack:Good"}})
+    items = [plugins.registry().get(f"{pack}:good")() for pack in ("one-pack", "two-pack")]
+    assert [item.to_dict()["name"] for item in items] == ["one-pack:good", "two-pack:good"]
+    assert [Filter.from_dict(item.to_dict()) for item in items] == items
+    (result,) = scan(np.zeros((9, 9), np.uint8), items)
+    assert set(result.predictions) == {"one-pack:good", "two-pack:good"}

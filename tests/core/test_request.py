@@ -95,6 +95,38 @@ def test_a_bad_request_is_a_value_error_that_names_the_place(job, place, match):
     assert isinstance(caught.value, ValueError)
 
 
+def _circular():
+    values = []
+    values.append(values)
+    return values
+
+
+def _deep():
+    values = []
+    for _ in range(5000):
+        values = [values]
+    return values
+
+
+ODD = {
+    "bytes": b"x",
+    "set": {1, 2},
+    "object": object(),
+    "huge": 10**5000,
+    "complex": 1j,
+    "circular": _circular(),
+    "deep": _deep(),
+}
+
+
+@pytest.mark.parametrize("value", ODD.values(), ids=ODD.keys())
+def test_a_mapping_that_is_no_json_is_a_request_error_too(value):
+    with pytest.raises(RequestError):
+        process_request({"images": {}, "filters": {"brightness": {"gain": value}}})
+    with pytest.raises(RequestError):
+        process_request({"images": {"a": value}, "filters": {}})
+
+
 def test_a_missing_image_of_a_sound_request_is_an_os_error():
     with pytest.raises(ImageReadError):
         process_request(request(["missing.jpg"]))

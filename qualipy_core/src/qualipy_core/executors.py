@@ -27,6 +27,7 @@ from qualipy_core.threads import one_library_thread
 
 CHUNK = 4  # images per message: the hand-over costs less than 1 % of the cheapest photo
 CHUNKS_PER_WORKER = 3  # being judged, waiting for the worker, waiting to be taken
+RESTARTS = 3  # how often to try to start workers again that have run before
 CAREFUL_TRIES = 2  # an image is guilty when a worker dies on it alone, twice
 
 
@@ -98,7 +99,7 @@ class Processes:
                             yield from future.result()
                         else:
                             yield from _judge_carefully(chunk, plan)
-                    pool = _start(self.jobs, plan)
+                    pool = _start(self.jobs, plan, RESTARTS)
                     continue
                 waiting.popleft()
                 yield from results
@@ -128,7 +129,7 @@ def _finished(future: Future[list[Result]]) -> bool:
 
 
 def _judge_carefully(chunk: list[Task], plan: Plan) -> Iterator[Result]:
-    pool = _start(1, plan)
+    pool = _start(1, plan, RESTARTS)
     try:
         for task in chunk:
             for _ in range(CAREFUL_TRIES):
@@ -137,7 +138,7 @@ def _judge_carefully(chunk: list[Task], plan: Plan) -> Iterator[Result]:
                     break
                 except BrokenProcessPool:
                     pool.shutdown(wait=True)
-                    pool = _start(1, plan)
+                    pool = _start(1, plan, RESTARTS)
             else:
                 message = f"A worker process died {CAREFUL_TRIES} times while judging {task.label}."
                 yield Result(task.label, error=WorkerDiedError(message, image=task.label))
@@ -145,7 +146,7 @@ def _judge_carefully(chunk: list[Task], plan: Plan) -> Iterator[Result]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(jobs: int, plan: Plan) -> ProcessPoolExecutor:
+def _start(jobs: int, plan: Plan, tries: int = 1) -> ProcessPoolExecutor:
     _check_sendable(plan)
     # Forking this process would copy its threads' locks; a fork server has none, and has paid
     # for importing OpenCV and the filters once for all workers.
@@ -167,6 +168,8 @@ def _start(jobs: int, plan: Plan) -> ProcessPoolExecutor:
         ) from error
     except BrokenProcessPool as error:
         pool.shutdown(wait=True)
+        if tries > 1:  # it has worked before: somebody killed a worker just now
+            return _start(jobs, plan, tries - 1)
         raise ExecutorError(
             "The worker processes cannot be started. In a script, the call must stand under "
             "`if __name__ == '__main__':`, for each worker imports the script; filters must be "

@@ -231,7 +231,7 @@ class Filter(ABC):
     def _measured(self, image: Image) -> float:
         try:
             value = self.measure(image)
-        except QualipyError:
+        except (QualipyError, MemoryError):
             raise
         except (Exception, SystemExit) as error:  # a pack's bug must not end the run
             raise self._failed(f"failed: {_told(error)}", image) from error
@@ -273,12 +273,15 @@ class Filter(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Return the filter as ``{"name": ..., parameters...}``, ready for JSON.
 
-        `from_dict` is the way back.
+        `from_dict` is the way back. The name is ``distribution:name`` where the bare one means
+        another pack's filter, or several.
         """
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         if values["comparison"] == type(self).__dataclass_fields__["comparison"].default:
             del values["comparison"]
-        return {"name": self.name, **values}
+        from qualipy_core import plugins
+
+        return {"name": plugins.registry().name_of(type(self)), **values}
 
     @staticmethod
     def from_dict(description: dict[str, Any]) -> Filter:

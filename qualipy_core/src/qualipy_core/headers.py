@@ -80,11 +80,25 @@ def is_complete(header: Header, data: bytes) -> bool:
         # An Exif thumbnail brings an end-of-image marker of its own, before the frame header.
         return data.rfind(b"\xff\xd9") > header.pixels_at
     if header.format == "PNG":
-        return b"IEND" in data[-4096:] or data.rfind(b"IEND") > header.pixels_at
+        return _has_png_end(data)
     if header.format == "WebP":
         (length,) = struct.unpack_from("<I", data, 4)
         return len(data) >= int(length) + 8
     return True
+
+
+def _has_png_end(data: bytes) -> bool:
+    """Whether every chunk is as long as it says, up to the last.
+
+    A decoder that believed a length of 4 GB would ask for as much memory.
+    """
+    at = 8
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IEND":
+            return True
+        at += 12 + length
+    return False
 
 
 def _jpeg(file: BinaryIO, _start: bytes) -> Header:
@@ -115,17 +129,19 @@ def _jpeg(file: BinaryIO, _start: bytes) -> Header:
 
 def _png(file: BinaryIO, start: bytes) -> Header:
     width, height = struct.unpack_from(">II", start, 16)
-    orientation = 1
+    orientation, pixels_at = 1, 0
     file.seek(8)
-    while True:
-        length, kind = struct.unpack(">I4s", _read(file, 8))
-        if kind in (b"IDAT", b"IEND"):
-            return Header("PNG", width, height, orientation, file.tell())
-        if kind == b"eXIf":
-            orientation = _exif_orientation(_read(file, min(length, EXIF_LIMIT)))
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"IEND":
+            break
+        if kind == b"IDAT" and not pixels_at:
+            pixels_at = file.tell()
+        if kind == b"eXIf":  # before the pixels or behind them
+            orientation = _exif_orientation(file.read(min(length, EXIF_LIMIT)))
             break
         file.seek(length + 4, 1)
-    return Header("PNG", width, height, orientation, file.tell())
+    return Header("PNG", width, height, orientation, pixels_at)
 
 
 def _gif(_file: BinaryIO, start: bytes) -> Header:

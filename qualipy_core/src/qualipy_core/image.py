@@ -36,6 +36,7 @@ WORKING_SIDE = 1024
 
 _SMALLEST_WORKING_SIDE = 800  # a large JPEG may be decoded down to this: 4000 px at 1/4 is 1000
 _MAX_PIXELS = 500_000_000  # 500 megapixels: 1.5 GB once decoded
+_MAX_BYTES = 1 << 30  # of a file: what it takes to hold 500 megapixels, barely compressed
 
 _REDUCED_RGB = {  # OpenCV's names end in BGR order; RGB replaces the colour bit
     1: cv2.IMREAD_COLOR_RGB,
@@ -378,6 +379,10 @@ class _Picture:
         data = self.data
         if data is None and self.path is not None:
             with self._file(self.path) as file:
+                if os.fstat(file.fileno()).st_size > _MAX_BYTES:
+                    raise ImageTooLargeError(
+                        f"{self.name} is larger than {_MAX_BYTES >> 20} MiB.", image=self.name
+                    )
                 data = file.read()
         if not data:
             raise self._error("is empty")
@@ -393,10 +398,13 @@ class _Picture:
         if decoded is None:
             raise self._error("is not an image that can be decoded")
         self._check_pixels(decoded.shape[0] * decoded.shape[1])
-        if decoded.dtype.kind == "f":  # HDR formats have no upper end
-            decoded = np.clip(decoded, 0.0, 1.0)
-        pixels = decoded.astype(np.uint8, copy=False) if jpeg else to_rgb(decoded, bgr=True)
-        return upright(pixels, self.header.orientation if self.header else 1)
+        try:
+            pixels = decoded.astype(np.uint8, copy=False) if jpeg else to_rgb(decoded, bgr=True)
+        except ValueError as error:
+            raise self._error(f"cannot be used: {error}") from error
+        if self.header is None or self.header.format == "TIFF":
+            return pixels  # OpenCV turns TIFF itself, whatever the flags
+        return upright(pixels, self.header.orientation)
 
     def _check_pixels(self, count: int) -> None:
         if count > _MAX_PIXELS:

@@ -10,6 +10,7 @@ odds. Predicting needs NumPy alone; fitting needs scikit-learn.
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -225,6 +226,9 @@ class Model:
 
     @classmethod
     def _read(cls, path: Path) -> Model:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
+            raise ValueError(f"it is no regular file of at most {_LARGEST_FILE >> 20} MiB")
         with zipfile.ZipFile(path) as archive:
             if sum(item.file_size for item in archive.infolist()) > _LARGEST_FILE:
                 raise ValueError(f"it is larger than {_LARGEST_FILE >> 20} MiB")

@@ -13,6 +13,7 @@ import inspect
 import json
 import os
 import re
+import reprlib
 import typing
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -124,6 +125,10 @@ def from_json(cls: type[Filter], values: dict[str, Any]) -> Filter:
         checked = schema(cls).model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise _translated(error, cls) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ParameterTypeError(
+            f"{cls.name}: the parameters are not JSON: {error}.", filter=cls.name
+        ) from None
     return cls(**{name: getattr(checked, name) for name in values})
 
 
@@ -169,7 +174,7 @@ def _translated(
     kind = ParameterTypeError if wrong_type else ParameterValueError
     reason = first["msg"].removeprefix("Input should be ")
     return kind(
-        f"{cls.name}: {place} should be {reason}, not {first['input']!r}.",
+        f"{cls.name}: {place} should be {reason}, not {reprlib.repr(first['input'])}.",
         filter=cls.name,
         parameter=place,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from qualipy_core import plugins
 from qualipy_core.errors import FilterTypeError, ImageError, ImageReadError, QualipyError
 from qualipy_core.filter import Filter
 from qualipy_core.image import Image, name_of
@@ -104,6 +105,11 @@ class Plan:
         except MemoryError as problem:
             error = ImageReadError(f"{task.label} does not fit into memory.", image=task.label)
             error.__cause__ = problem
+        except Exception as problem:  # one bad file must never end a run, whatever is wrong with it
+            kind = type(problem).__name__
+            message = f"{task.label} cannot be judged: {kind}: {problem}."
+            error = ImageReadError(message, image=task.label)
+            error.__cause__ = problem
         return Result(
             image=image.name if image is not None else task.label,
             predictions=predictions,
@@ -116,8 +122,6 @@ class Plan:
 
 
 def _as_filters(filters: Any) -> list[Filter]:
-    from qualipy_core import plugins
-
     if isinstance(filters, type) and issubclass(filters, Filter):
         raise FilterTypeError(
             f"filters must be a list of filters: write [{filters.__name__}()], "
@@ -146,6 +150,6 @@ def _as_filters(filters: Any) -> list[Filter]:
 def _labelled(filters: Sequence[Filter]) -> Iterable[tuple[str, Filter]]:
     seen: Counter[str] = Counter()
     for item in filters:
-        seen[item.name] += 1
-        count = seen[item.name]
-        yield (item.name if count == 1 else f"{item.name}#{count}"), item
+        name = plugins.registry().name_of(type(item))
+        seen[name] += 1
+        yield (name if seen[name] == 1 else f"{name}#{seen[name]}"), item

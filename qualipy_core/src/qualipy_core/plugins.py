@@ -107,17 +107,39 @@ def find(group: str, entry_points: Iterable[EntryPoint] | None = None) -> tuple[
     tuple of Entry
         Sorted.
     """
-    if entry_points is None:
-        from importlib_metadata import entry_points as installed
-
-        entry_points = installed(group=group)
     found = set()
-    for point in entry_points:
+    for point in _installed_entry_points() if entry_points is None else entry_points:
         if point.group == group:
             distribution = point.dist.name if point.dist else "unknown"
             version = point.dist.version if point.dist else "0"
             found.add(Entry(point.name, distribution, version, point.value, group))
     return tuple(sorted(found))
+
+
+def _installed_entry_points() -> Iterator[EntryPoint]:
+    """Those of every distribution; one whose metadata is damaged costs a warning."""
+    from importlib_metadata import distributions
+
+    seen: set[str] = set()
+    for distribution in distributions():
+        try:
+            points = distribution.entry_points
+            if not any(point.group in (FILTERS, HOOKS) for point in points):
+                continue
+            name = _normal(distribution.name)
+            _ = distribution.version
+        except Exception as error:
+            where = getattr(distribution, "_path", distribution)
+            warnings.warn(
+                f"The metadata of {where} is damaged and passed over: {type(error).__name__}: "
+                f"{error}",
+                PluginWarning,
+                stacklevel=2,
+            )
+            continue
+        if name not in seen:  # the first one on the path is the one that Python imports
+            seen.add(name)
+            yield from points
 
 
 class Registry:
@@ -236,6 +258,15 @@ class Registry:
             others = ", ".join(c.qualified for c in candidates if c != entry)
             return "ambiguous", f"also offered by {others}"
         return ("loaded" if entry.qualified in self._loaded else "found"), ""
+
+    def name_of(self, cls: type[Filter]) -> str:
+        """Return the name by which a class can be had: bare, or qualified where it must be."""
+        if self._registered.get(cls.name) is cls:
+            return cls.name
+        for key, loaded in self._loaded.items():
+            if loaded is cls and self._candidates(cls.name) != [self._entries[key]]:
+                return key
+        return cls.name
 
     def prefers(self, entry: Entry) -> bool:
         """Return whether the user has chosen this entry, by ``QUALIPY_PREFER``."""

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -72,7 +73,9 @@ class Request(BaseModel):
         RequestError
             (ValueError) It is malformed; `place` and the message say where.
         """
-        document = _decoded(request) if isinstance(request, str | bytes | bytearray) else request
+        if not isinstance(request, str | bytes | bytearray):
+            request = _encoded(request)
+        document = _decoded(request)
         if not isinstance(document, Mapping):
             raise RequestError(
                 f"A request is a JSON object with 'images' and 'filters', not {_kind(document)}.",
@@ -180,6 +183,14 @@ def request_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
+def _encoded(document: object) -> str:
+    """A mapping as JSON: whatever a request could not hold is refused in one place."""
+    try:
+        return json.dumps(document)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RequestError(f"The request is not JSON: {error}.", place="") from None
+
+
 def _decoded(text: str | bytes | bytearray) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
@@ -242,11 +253,12 @@ def _translated(error: ErrorDetails, cls: type[BaseModel]) -> RequestError:
     if parts[0] == "images" and len(parts) > 1:
         return RequestError(
             f"{place}: a ROI is null or four integers [x, y, width, height], "
-            f"not {error['input']!r}.",
+            f"not {reprlib.repr(error['input'])}.",
             place=place,
         )
     reason = error["msg"].removeprefix("Input should be ")
-    return RequestError(f"{place} should be {reason}, not {error['input']!r}.", place=place)
+    given = reprlib.repr(error["input"])
+    return RequestError(f"{place} should be {reason}, not {given}.", place=place)
 
 
 def _kind(value: object) -> str:
