@@ -409,3 +409,16 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(image_module, "_MAX_BYTES", 1000)
     with pytest.raises(ImageTooLargeError, match="larger than"):
         Image(write_image(tmp_path / "a.png", NATURAL)).pixels()
+
+
+def test_light_beyond_white_is_white_in_formats_made_for_it_and_an_error_elsewhere(tmp_path):
+    light = np.full((20, 30, 3), 0.5, np.float32)
+    light[:, 15:] = 40.0
+    path = str(tmp_path / "light.hdr")
+    assert cv2.imwrite(path, light)
+    shown = Image(path).pixels()
+    assert shown[10, 5].tolist() == pytest.approx([128] * 3, abs=2)
+    assert shown[10, 20].tolist() == [255] * 3
+    tifffile.imwrite(tmp_path / "float.tiff", light, photometric="rgb")
+    with pytest.raises(ImageReadError, match="within 0"):
+        Image(tmp_path / "float.tiff").pixels()

@@ -398,6 +398,8 @@ class _Picture:
         if decoded is None:
             raise self._error("is not an image that can be decoded")
         self._check_pixels(decoded.shape[0] * decoded.shape[1])
+        if decoded.dtype.kind == "f" and self.header is None:
+            decoded = np.clip(decoded, 0.0, 1.0)  # Radiance and its like: light without an end
         try:
             pixels = decoded.astype(np.uint8, copy=False) if jpeg else to_rgb(decoded, bgr=True)
         except ValueError as error:
