@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -112,6 +115,28 @@ def test_workers_measure_what_this_thread_measures(tmp_path):
     filters = [builtin(n)() for n in NAMES]
     here = process(paths, filters, return_predictions=True)
     assert process(paths, filters, return_predictions=True, jobs=2) == here
+
+
+def test_the_number_of_library_threads_changes_not_a_bit(tmp_path):
+    path = tmp_path / "coffee.jpg"
+    path.write_bytes(jpeg(data.coffee()))
+    code = (
+        "import json, sys; from qualipy_core import scan\n"
+        "(result,) = scan(sys.argv[1], sys.argv[2].split(','))\n"
+        "print(json.dumps(dict(result.predictions)))"
+    )
+    command = [sys.executable, "-c", code, str(path), ",".join(NAMES)]
+    said = {
+        subprocess.run(
+            command,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2", "4")
+    }
+    assert len(said) == 1
 
 
 def test_all_filters_together_decode_a_large_photo_once(monkeypatch):

@@ -135,7 +135,9 @@ def region_contrast(lab: Float) -> tuple[Float, Float]:
     """
     cells = cv2.resize(lab, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA).reshape(-1, 3)
     norms = (cells * cells).sum(axis=1)
-    squares = np.maximum(norms[:, None] + norms[None] - 2 * cells @ cells.T, 0)
+    # Not `cells @ cells.T`: BLAS starts threads for it, whose number changes the last bit.
+    products = np.einsum("ik,jk->ij", cells, cells)
+    squares = np.maximum(norms[:, None] + norms[None] - 2 * products, 0)
     alike = np.exp(-squares / (2 * _SAME_COLOUR**2))
     surface = alike * _near
     connectivity = surface[:, _rim].sum(axis=1) / np.sqrt(surface.sum(axis=1))
@@ -161,11 +163,36 @@ def _smoothed(target: Float, smooth: Float, hold: Float) -> Float:
     system.ravel()[:: len(_white) + 1] += diagonal[_white]
     found = np.empty_like(target)
     known = target[_white] + (share * target[_black]).sum(axis=1)
-    # Not NumPy's: a threaded factorisation took a hundred times as long on a busy machine.
-    found[_white] = cv2.solve(system, known[:, None], flags=cv2.DECOMP_CHOLESKY)[1][:, 0]
+    found[_white] = _solved(system, known)
     mean = (between * found[_white][:, None]).sum(axis=0)
     found[_black] = (target[_black] + mean) / diagonal[_black]
     return found
+
+
+def _solved(system: Float, known: Float) -> Float:
+    """Return x with ``system x = known``, for a symmetric, diagonally dominant system.
+
+    Conjugate gradients (Hestenes & Stiefel 1952, doi:10.6028/jres.049.044) rather than a library's
+    factorisation, which starts threads: their number changes the last bit, and on a busy machine
+    they wait for each other a hundred times as long as the work takes.
+    """
+    matrix = system.astype(np.float64)
+    diagonal = matrix.diagonal()
+    x = known / diagonal
+    rest = known - np.einsum("ij,j->i", matrix, x)
+    enough = 1e-7 * float(np.abs(known).max())
+    direction, product = np.zeros_like(rest), 1.0
+    for _ in range(len(known)):
+        if float(np.abs(rest).max()) <= enough:
+            break
+        scaled = rest / diagonal
+        before, product = product, float((rest * scaled).sum())
+        direction = scaled + product / before * direction
+        image = np.einsum("ij,j->i", matrix, direction)
+        step = product / float((direction * image).sum())
+        x = x + step * direction
+        rest = rest - step * image
+    return x.astype(np.float32)
 
 
 def _sharpness(pixels: NDArray[np.uint8]) -> Float:
