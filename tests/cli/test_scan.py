@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -336,10 +337,18 @@ def test_a_signal_keeps_what_is_done(program, many, tmp_path, jobs, number, code
     assert f"Stopped: {len(results)} photos".encode() in errors
 
 
+def wait_for_children(process):
+    """Wait until a process has begun to start others."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None and not children.read_text():
+        time.sleep(0.005)
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.4, 0.8, 1.6])
 def test_an_early_interrupt_shows_no_traceback_of_a_worker(program, many, delay):
     process = program.start("scan", "many", "--filters", "slow", "--jobs", "2")
-    time.sleep(0.8 + delay)  # not while Python itself is starting
+    wait_for_children(process)  # not while Python itself is starting
+    time.sleep(delay)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
