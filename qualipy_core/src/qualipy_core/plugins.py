@@ -71,6 +71,11 @@ class Entry:
         """The attribute that the entry point names, without importing its module."""
         return self.value.partition(":")[2].strip()
 
+    def is_named_by(self, words: Iterable[str]) -> bool:
+        """Whether one of the words names this entry, its distribution, or both as one."""
+        ours = {_normal(word) for word in (self.name, self.distribution, self.qualified)}
+        return any(_normal(word) in ours for word in words)
+
     def load(self) -> Any:
         """Import and return the object; whatever goes wrong becomes a `PluginError`."""
         from importlib_metadata import EntryPoint
@@ -159,12 +164,11 @@ class Registry:
         disabled: Iterable[str] = (),
         preferred: Iterable[str] = (),
     ) -> None:
-        switched_off = {_normal(word) for word in disabled}
+        disabled = tuple(disabled)
         self._disabled: list[Entry] = []
         self._entries: dict[str, Entry] = {}
         for entry in sorted(entries):
-            words = {entry.name, entry.distribution, entry.qualified}
-            if switched_off & {_normal(word) for word in words}:
+            if entry.is_named_by(disabled):
                 self._disabled.append(entry)
             else:
                 self._entries[entry.qualified] = entry
@@ -468,12 +472,8 @@ class Hooks:
 
 @cache
 def _installed_hooks() -> Hooks:
-    off = {_normal(word) for word in _words("QUALIPY_DISABLE")}
-    return Hooks(
-        entry
-        for entry in find(HOOKS)
-        if not off & {_normal(w) for w in (entry.name, entry.distribution, entry.qualified)}
-    )
+    disabled = _words("QUALIPY_DISABLE")
+    return Hooks(entry for entry in find(HOOKS) if not entry.is_named_by(disabled))
 
 
 _replacement: Hooks | None = None
