@@ -7,6 +7,8 @@
     │   ├── ImageTypeError             (TypeError)  not an accepted kind of image
     │   ├── ImageReadError             (OSError)    missing, unreadable, truncated
     │   │   └── ImageTooLargeError     more pixels or bytes than the limits allow
+    │   ├── ImageTimeoutError          (TimeoutError) judging it took longer than allowed
+    │   ├── ImageForbiddenError        (PermissionError) not below the image roots of the run
     │   ├── ROITypeError               (TypeError)  no 4-sequence of integers
     │   └── ROIValueError              (ValueError) outside the image, or empty
     ├── FilterError                    a filter failed on one image     .filter .distribution .image
@@ -17,23 +19,33 @@
     │   └── AmbiguousFilterError       several packs offer that name    .distributions
     ├── PluginError                    (ImportError) a pack is broken   .name .distribution .version
     ├── RequestError                   (ValueError) a bad request       .place
+    ├── ResultError                    (ValueError) plain data that is no result  .place
+    ├── ImageRootsError                (ValueError) image roots that are none
     ├── ModelError                     (ValueError) no usable model     .path
     │   └── ModelTypeError             (TypeError)  a model path that is no path
     ├── TrainingError                  (ValueError) samples that cannot be trained on
     ├── ExternalProgramError           (OSError)    a program could not be run  .program
     ├── WorkerDiedError                (RuntimeError) a worker process died on an image  .image
-    ├── ExecutorError                  (RuntimeError) workers that cannot be started
+    ├── ExecutorError                  (RuntimeError) workers that cannot be started or reached
+    ├── MessageError                   (ValueError) a worker cannot use a message   .worker
+    ├── JobError                       (RuntimeError) a job cannot go on            .job
+    │   ├── JobCancelledError          somebody cancelled or stopped it
+    │   └── UnknownJobError            (LookupError) there is no record of it
     └── MissingLibraryError            (ImportError) OpenCV or an extra cannot be imported
 
 Each one also derives from the built-in that a caller would expect, so ``except OSError`` and
 ``except ValueError`` work without knowing this module. The documented attributes carry what the
 message says, for programs.
 
+`from_dict` is the way back from `QualipyError.to_dict`.
+
 ``PluginWarning`` is the one warning: a pack's hook failed, and the run went on without it.
 """
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -73,6 +85,7 @@ class QualipyError(Exception):
         -------
         dict
             ``{"type": ..., "message": ...}`` and the attributes that are set, as JSON types.
+            `from_dict` is the way back.
         """
         plain = {n: _plain(getattr(self, n)) for n in self.details if getattr(self, n) is not None}
         return {"type": type(self).__name__, "message": self.message, **plain}
@@ -107,6 +120,14 @@ class ImageReadError(ImageError, OSError):
 
 class ImageTooLargeError(ImageReadError):
     """The image has more pixels or bytes than the limits allow."""
+
+
+class ImageTimeoutError(ImageError, TimeoutError):
+    """Judging this image took longer than allowed."""
+
+
+class ImageForbiddenError(ImageError, PermissionError):
+    """The image is not below the image roots of the run; whether it exists is not said."""
 
 
 class ROITypeError(ImageError, TypeError):
@@ -177,6 +198,17 @@ class RequestError(QualipyError, ValueError):
     place: str | None
 
 
+class ResultError(QualipyError, ValueError):
+    """Plain data is no result; ``place`` says where, as in ``predictions.hdr``."""
+
+    details = ("place",)
+    place: str | None
+
+
+class ImageRootsError(QualipyError, ValueError):
+    """The image roots of a run, or those in ``QUALIPY_IMAGE_ROOTS``, are no such."""
+
+
 class ModelError(QualipyError, ValueError):
     """A file is no usable model; ``path`` names it."""
 
@@ -207,7 +239,29 @@ class WorkerDiedError(QualipyError, RuntimeError):
 
 
 class ExecutorError(QualipyError, RuntimeError):
-    """The workers of a run cannot be started, or none of that name are installed."""
+    """The workers of a run cannot be started or reached, or none of that name are installed."""
+
+
+class MessageError(QualipyError, ValueError):
+    """A worker cannot use a message: of another version, or malformed; ``worker`` names it."""
+
+    details = ("worker",)
+    worker: str | None
+
+
+class JobError(QualipyError, RuntimeError):
+    """A distributed job cannot begin or go on; ``job`` names it."""
+
+    details = ("job",)
+    job: str | None
+
+
+class JobCancelledError(JobError):
+    """A distributed job was cancelled or stopped by somebody."""
+
+
+class UnknownJobError(JobError, LookupError):
+    """There is no record of a distributed job of this name."""
 
 
 class MissingLibraryError(QualipyError, ImportError):
@@ -216,3 +270,41 @@ class MissingLibraryError(QualipyError, ImportError):
 
 class PluginWarning(UserWarning):
     """A pack's hook failed and was passed over."""
+
+
+_TREE = {
+    cls.__name__: cls
+    for cls in list(globals().values())
+    if isinstance(cls, type) and issubclass(cls, QualipyError)
+}
+
+
+def from_dict(plain: Any) -> QualipyError:
+    """Return the error that `QualipyError.to_dict` described; never raise one.
+
+    Parameters
+    ----------
+    plain : dict
+        ``{"type": ..., "message": ..., attributes...}``.
+
+    Returns
+    -------
+    QualipyError
+        Of a class of this module. A type that is not in the tree, a pack's own, becomes a
+        `QualipyError` that names it, and so does what describes no error at all.
+    """
+    if isinstance(plain, Mapping):
+        kind, message = plain.get("type"), plain.get("message")
+        if isinstance(kind, str) and isinstance(message, str):
+            cls = _TREE.get(kind)
+            if cls is None:
+                return QualipyError(f"{kind}: {message}")
+            return cls(message, **{n: _restored(plain[n]) for n in cls.details if n in plain})
+    return QualipyError(f"An error that cannot be read: {reprlib.repr(plain)}")
+
+
+def _restored(value: Any) -> Any:
+    """An attribute of JSON types; ``None`` where it has none that an attribute can have."""
+    if isinstance(value, list | tuple):
+        return tuple(v for v in value if isinstance(v, str | int | float | bool))
+    return value if isinstance(value, str | int | float | bool) else None

@@ -6,24 +6,22 @@ results are taken from them: a run over a million images holds a few dozen.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import resource_tracker
 from typing import Protocol
 
+from qualipy_core import children
 from qualipy_core.errors import ExecutorError, WorkerDiedError
 from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result
+from qualipy_core.roots import Roots
 from qualipy_core.threads import one_library_thread
+from qualipy_core.urls import shown
 
 CHUNK = 4  # images per message: the hand-over costs less than 1 % of the cheapest photo
 CHUNKS_PER_WORKER = 3  # being judged, waiting for the worker, waiting to be taken
@@ -140,7 +138,8 @@ def _judge_carefully(chunk: list[Task], plan: Plan) -> Iterator[Result]:
                     pool.shutdown(wait=True)
                     pool = _start(1, plan, RESTARTS)
             else:
-                message = f"A worker process died {CAREFUL_TRIES} times while judging {task.label}."
+                image = shown(task.label)
+                message = f"A worker process died {CAREFUL_TRIES} times while judging {image}."
                 yield Result(task.label, error=WorkerDiedError(message, image=task.label))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -148,18 +147,13 @@ def _judge_carefully(chunk: list[Task], plan: Plan) -> Iterator[Result]:
 
 def _start(jobs: int, plan: Plan, tries: int = 1) -> ProcessPoolExecutor:
     _check_sendable(plan)
-    # Forking this process would copy its threads' locks; a fork server has none, and has paid
-    # for importing OpenCV and the filters once for all workers.
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if "forkserver" in methods:
-        modules = {type(step).__module__ for _, step in plan.steps} - {"__main__", "__mp_main__"}
-        context.set_forkserver_preload(["qualipy_core.image", *sorted(modules)])
+    modules = {type(step).__module__ for _, step in plan.steps} - {"__main__", "__mp_main__"}
+    context = children.fresh_context(*sorted(modules))
     try:
         pool = ProcessPoolExecutor(
             jobs, mp_context=context, initializer=_become_worker, initargs=(plan,)
         )
-        with _no_interrupts(), one_library_thread():
+        with children.no_interrupts(), one_library_thread():
             for ready in [pool.submit(os.getpid) for _ in range(jobs)]:
                 ready.result()
     except OSError as error:
@@ -178,20 +172,6 @@ def _start(jobs: int, plan: Plan, tries: int = 1) -> ProcessPoolExecutor:
     return pool
 
 
-@contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Put Ctrl-C off while processes start: they are half made, and the terminal tells all."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # started later, it would lift the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _check_sendable(plan: Plan) -> None:
     for label, step in plan.steps:
         try:
@@ -203,25 +183,13 @@ def _check_sendable(plan: Plan) -> None:
             ) from error
 
 
-_plan = Plan(())  # a worker's own: sent once, not with every chunk
+_plan = Plan((), roots=Roots())  # a worker's own: sent once, not with every chunk
 
 
 def _become_worker(plan: Plan) -> None:
     global _plan
     _plan = plan
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-    from qualipy_core.opencv import cv2
-
-    cv2.setNumThreads(1)  # the workers share the cores already
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    children.settle()
 
 
 def _judge_here(chunk: list[Task]) -> list[Result]:

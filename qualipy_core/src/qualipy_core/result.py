@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from reprlib import repr as shortened
+from typing import Any, TypeVar
 
-from qualipy_core.errors import QualipyError
+from qualipy_core import errors
+from qualipy_core.errors import QualipyError, ResultError
 from qualipy_core.roi import ROI
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Result:
         -------
         dict
             ``image``, ``suitable``, ``flagged``, ``predictions`` and ``seconds`` always; ``ROI``,
-            ``failures`` and ``error`` where there are any.
+            ``failures`` and ``error`` where there are any. `from_dict` is the way back.
         """
         plain: dict[str, Any] = {
             "image": self.image,
@@ -71,3 +75,71 @@ class Result:
         if self.error is not None:
             plain["error"] = self.error.to_dict()
         return plain
+
+    @classmethod
+    def from_dict(cls, plain: Any) -> Result:
+        """Return the result that `to_dict` described.
+
+        Parameters
+        ----------
+        plain : dict
+            As `to_dict` returns it, also after a way through JSON. What it has beside that is
+            passed over; an error becomes what `qualipy_core.errors.from_dict` makes of it.
+
+        Raises
+        ------
+        ResultError
+            (ValueError) It is no such dict.
+        """
+        if not isinstance(plain, Mapping):
+            raise ResultError(f"A result is described by a dict, not {shortened(plain)}.")
+        measured = _part(plain, "predictions", dict)
+        predictions = {
+            str(name): _number(value, f"predictions.{name}") for name, value in measured.items()
+        }
+        flagged = _part(plain, "flagged", list)
+        for name in flagged:
+            if not isinstance(name, str) or name not in predictions:
+                raise _wrong("flagged", "names of predictions", name)
+        error = plain.get("error")
+        return cls(
+            image=_part(plain, "image", str),
+            predictions=predictions,
+            decisions={name: name in flagged for name in predictions},
+            failures={
+                str(name): errors.from_dict(failure)
+                for name, failure in _part(plain, "failures", dict, {}).items()
+            },
+            error=None if error is None else errors.from_dict(error),
+            ROI=_roi(plain.get("ROI")),
+            seconds=_number(plain.get("seconds"), "seconds"),
+        )
+
+
+def _part(plain: Mapping[Any, Any], place: str, kind: type[T], default: T | None = None) -> T:
+    value = plain.get(place, default)
+    if not isinstance(value, kind):
+        raise _wrong(place, f"a {kind.__name__}", value)
+    return value
+
+
+def _number(value: Any, place: str) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            pass
+    raise _wrong(place, "a number", value)
+
+
+def _roi(value: Any) -> ROI | None:
+    try:
+        return None if value is None else ROI.parse(value)
+    except QualipyError as error:
+        raise ResultError(f"ROI in a result: {error}", place="ROI") from None
+
+
+def _wrong(place: str, wanted: str, value: Any) -> ResultError:
+    return ResultError(
+        f"{place} in a result must be {wanted}, not {shortened(value)}.", place=place
+    )
