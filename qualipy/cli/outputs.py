@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from qualipy.cli import words
-from qualipy.cli.text import to_json, unstyled
+from qualipy.cli.text import encode, to_json, unstyled
 
 if TYPE_CHECKING:
     from qualipy_core import Filter, Result
@@ -44,8 +44,23 @@ def format_for(path: str | None) -> str:
     return _BY_SUFFIX.get(os.path.splitext(path)[1].lower(), "jsonl")
 
 
+def identity(form: str, path: str) -> bytes:
+    """Return what tells an image from others in a report: its path, as it is written there.
+
+    What has been read from a report has the same identity as the path that was written.
+    """
+    if form == "csv":
+        return encode(_without_nul(_inert(path)))
+    return path.encode("utf-8", "surrogatepass")
+
+
 def writer(
-    form: str, write: Write, filters: Mapping[str, Filter], *, colours: bool = False
+    form: str,
+    write: Write,
+    filters: Mapping[str, Filter],
+    *,
+    colours: bool = False,
+    begun: bool = False,
 ) -> Writer:
     """Return the writer of a form.
 
@@ -59,11 +74,13 @@ def writer(
         Those of the run, by their key in results, in the order of the columns.
     colours : bool
         Whether what is written for people may be coloured.
+    begun : bool
+        What stands before the first result is there already.
     """
     if form == "table":
         return Table(write, filters, colours=colours)
     if form == "csv":
-        return CSV(write, filters)
+        return CSV(write, filters, begun=begun)
     return JSON(write) if form == "json" else JSONLines(write)
 
 
@@ -153,13 +170,15 @@ class CSV:
     prediction of each filter (empty where it did not run or failed) and ``seconds``.
     """
 
-    def __init__(self, write: Write, filters: Mapping[str, Filter]) -> None:
+    def __init__(self, write: Write, filters: Mapping[str, Filter], *, begun: bool = False) -> None:
         self._write = write
         self._names = list(filters)
+        self._begun = begun
 
     def begin(self) -> None:
         """Write the header."""
-        self._row(["image", "suitable", "flagged", "error", *self._names, "seconds"])
+        if not self._begun:
+            self._row(csv_columns(self._names))
 
     def add(self, result: Result) -> None:
         """Write a row."""
@@ -181,8 +200,13 @@ class CSV:
     def _row(self, cells: list[str]) -> None:
         row = io.StringIO(newline="")
         # With this line end, a cell with either half of it is quoted; what is written ends in \n.
-        csv.writer(row, lineterminator="\r\n").writerow(cells)
+        csv.writer(row, lineterminator="\r\n").writerow(map(_without_nul, cells))
         self._write(row.getvalue().removesuffix("\r\n") + "\n")
+
+
+def csv_columns(names: Iterable[str]) -> list[str]:
+    """Return the header of a CSV report of these filters."""
+    return ["image", "suitable", "flagged", "error", *names, "seconds"]
 
 
 def _errors(result: Result) -> list[str]:
@@ -195,3 +219,8 @@ def _errors(result: Result) -> list[str]:
 def _inert(path: str) -> str:
     """The same path, but nothing that a spreadsheet takes for a formula."""
     return f"./{path}" if path.startswith(("=", "+", "-", "@", "\t", "\r")) else path
+
+
+def _without_nul(text: str) -> str:
+    """The same text without NULs, which are for many readers, and after a power loss, no text."""
+    return text.replace("\0", "\\x00")

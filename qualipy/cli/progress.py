@@ -40,9 +40,15 @@ class _Left(TimeRemainingColumn):
 
 
 class Bar:
-    """A progress bar on stderr that goes away when the run ends."""
+    """A progress bar on stderr that goes away when the run ends.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    done : int
+        Photos that need not be judged any more.
+    """
+
+    def __init__(self, done: int = 0) -> None:
         self._progress = Progress(
             TextColumn("Judging"),
             BarColumn(bar_width=BAR_WIDTH),
@@ -52,7 +58,7 @@ class Bar:
             console=Console(stderr=True, highlight=False, markup=False, emoji=False),
             transient=True,
         )
-        self._task = self._progress.add_task("", total=None)
+        self._task = self._progress.add_task("", total=None, completed=done)
 
     def __enter__(self) -> Self:
         self._progress.start()

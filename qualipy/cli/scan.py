@@ -17,6 +17,7 @@ import click
 from qualipy.cli import failures, packs, terminal
 from qualipy.cli.interrupts import Interrupts
 from qualipy.cli.outputs import FORMATS, Both, Writer, format_for, writer
+from qualipy.cli.reportfile import ReportFile, check_resumable, forget_record, is_resumable
 from qualipy.cli.sources import Sources
 from qualipy.cli.text import visible
 from qualipy.cli.words import Tally
@@ -78,7 +79,10 @@ def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     "-o",
     "--output",
     metavar="FILE",
-    help="Write the report here, as results come; an existing file is replaced.",
+    help="Write the report here, as results come; a finished file is replaced.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with the --output of a run that ended early (jsonl, csv)."
 )
 @click.option(
     "-j",
@@ -112,6 +116,7 @@ def scan(
     stop_early: bool,
     form: str | None,
     output: str | None,
+    resume: bool,
     jobs: int | None,
     executor: str | None,
     fail_on: str,
@@ -126,13 +131,14 @@ def scan(
 
     The report goes to stdout; with --output it goes to that file, and a table to stdout. Progress
     and the summary go to stderr. A photo that can't be read, and a filter that fails on one, cost
-    a line and not the run. Ctrl-C keeps what is done.
+    a line and not the run. Ctrl-C keeps what is done; the same command with --resume goes on.
 
     \b
     Examples:
       qualipy scan photos/
       qualipy scan photos/ --filters exposure,hdr --set exposure.threshold=0.7
       qualipy scan photos/ -o results.csv
+      qualipy scan photos/ -o results.csv --resume
       qualipy scan 'holiday/**/*.jpg' --format jsonl | jq -r 'select(.suitable).image'
       find . -name '*.jpg' -newer last-run -print0 | qualipy scan -0 - -o new.jsonl
       qualipy scan upload.jpg -q --fail-on any || echo 'not this one'
@@ -142,46 +148,49 @@ def scan(
       0    done (and nothing of what --fail-on names was found)
       1    found what --fail-on names: by default, a photo or filter that failed
       2    the command line is wrong, or there is no image at all
-      3    a pack, a library or the workers are broken
+      3    a pack, a library or the workers are broken, or the disk is full
       130  stopped by Ctrl-C
     """  # noqa: D301 (click reads the \b)
     from qualipy.cli.selection import choose
 
+    if output == "-":
+        output = None
+    form = form or format_for(output)
+    if resume:
+        check_resumable(output, form)
     with terminal.only_results_on_stdout():
         packs.load_hooks()
         _check_executor(executor)
         filters = choose(names, settings)
     run = Run(Sources(paths, null=null, suffixes=suffixes), filters, roi, stop_early)
-    if output == "-":
-        output = None
-    form = form or format_for(output)
-    images = run.found(FEW + 1 if jobs is None and executor is None else 1)
-    bar = None
     shown = "table" if output else form
-    if not quiet and terminal.bar_fits(shown):
-        from qualipy.cli.progress import Bar
-
-        bar = Bar()
+    stopped = None
     with ExitStack() as stack:
-        reports: list[Writer] = []
-        if output:
-            file = stack.enter_context(terminal.opened(output))
-            reports.append(writer(form, file, run.by_label))
-        out = stack.enter_context(terminal.standard_output(bar, for_people=shown == "table"))
-        if not (output and quiet):
-            colours = terminal.has_colours(sys.stdout)
-            reports.append(writer(shown, out, run.by_label, colours=colours))
-        if bar is not None:
-            stack.enter_context(bar)
-            _count(run.sources, bar)
-        report = Both(*reports)
-        stopped = run.go(images, report, jobs, executor, bar)
+        if output and is_resumable(output, form):
+            run.go_on_with(stack.enter_context(run.report_file(output, form, resume=resume)))
+        images = run.found(FEW + 1 if jobs is None and executor is None else 1)
+        if run.file is not None and run.nothing_left:
+            run.file.leave()
+        else:
+            if not quiet and terminal.bar_fits(shown):
+                from qualipy.cli.progress import Bar
+
+                run.bar = Bar(run.passed)
+            reports: list[Writer] = []
+            if output:
+                reports.append(run.begin_file(output, form, stack))
+            out = stack.enter_context(
+                terminal.standard_output(run.bar, for_people=shown == "table")
+            )
+            if not (output and quiet):
+                colours = terminal.has_colours(sys.stdout)
+                reports.append(writer(shown, out, run.by_label, colours=colours))
+            if run.bar is not None:
+                stack.enter_context(run.bar)
+                _count(run.sources, run.bar)
+            stopped = run.go(images, Both(*reports), jobs, executor)
     if not quiet:
-        if terminal.is_terminal(sys.stdout):
-            terminal.say("")
-        terminal.say(run.tally.summary(run.seconds, stopped=stopped is not None))
-        if output:
-            terminal.say(f"Results: {visible(output)}")
+        _tell(run, output, stopped is not None)
     if stopped is not None:
         sys.exit(stopped)
     found = {
@@ -204,6 +213,11 @@ class Run:
     stop_early: bool
     tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
+    file: ReportFile | None = None
+    bar: Bar | None = None
+    #: How many images have been passed over, for they have a line in the file.
+    passed: int = 0
+    nothing_left: bool = False
     #: Folders that could not be listed, as results, until they are written.
     unreadable: deque[Result] = field(default_factory=deque)
     few: bool = False
@@ -216,6 +230,23 @@ class Run:
 
         return dict(Plan.make(self.filters, sort=False).steps)
 
+    def report_file(self, path: str, form: str, *, resume: bool) -> ReportFile:
+        """Return the file to write to, with which a later run can go on."""
+        return ReportFile(path, form, self.by_label, self.roi, self.stop_early, resume=resume)
+
+    def go_on_with(self, file: ReportFile) -> None:
+        """Count what is in a file as done, and add the rest to it."""
+        self.file = file
+        self.tally = file.earlier.tally
+
+    def begin_file(self, path: str, form: str, stack: ExitStack) -> Writer:
+        """Return what writes the report to its file, which is closed with the stack."""
+        if self.file is not None:
+            begun = self.tally.photos > 0
+            return writer(form, self.file.begin(), self.by_label, begun=begun)
+        forget_record(path)
+        return writer(form, stack.enter_context(terminal.opened(path)), self.by_label)
+
     def found(self, ahead: int) -> Iterator[str]:
         """Look a few images ahead and return them all.
 
@@ -224,8 +255,13 @@ class Run:
         click.UsageError
             There is none.
         """
-        images = self.sources.images(self._note_unreadable)
+        found = self.sources.images(self._note_unreadable)
+        images = (image for image in found if not self._has_line(image))
         first = list(islice(images, ahead))
+        self.few = len(first) < ahead
+        if not first and self.passed and not self.unreadable:
+            self.nothing_left = True
+            return iter(())
         if not first and self.sources.paths == ("-",):
             raise click.UsageError("The list of images on standard input is empty.")
         if not first and not self.unreadable:
@@ -235,7 +271,6 @@ class Run:
                 f"No image found in {looked}. Of folders, files are taken whose name ends with "
                 f"{suffixes}; --suffix adds to these."
             )
-        self.few = len(first) < ahead
         return chain(first, images)
 
     def go(
@@ -244,9 +279,8 @@ class Run:
         report: Writer,
         jobs: int | None,
         executor: str | None,
-        bar: Bar | None,
     ) -> int | None:
-        """Judge and report every image.
+        """Judge and report every image that is left.
 
         Returns
         -------
@@ -258,17 +292,20 @@ class Run:
         started = time.perf_counter()
 
         def stopping() -> None:
-            if bar is not None:
-                bar.stop()
+            if self.bar is not None:
+                self.bar.stop()
                 terminal.say("Stopping; Ctrl-C again does not wait for the photos under way.")
 
         def give_up() -> None:
             report.end()
             terminal.say(self.tally.summary(time.perf_counter() - started, stopped=True))
+            if self.file is not None and (hint := self.file.hint()):
+                terminal.say(hint)
 
         if jobs is None:
             jobs = 1 if self.few else available_cores()
         workers = executor is None and jobs > 1
+        to_the_end = False
         with Interrupts(gentle=workers, stopping=stopping, give_up=give_up) as interrupts:
             try:
                 with interrupts.held():
@@ -279,13 +316,16 @@ class Run:
                         with interrupts.held():
                             report.add(result)
                             self.tally.add(result)
-                            if bar is not None:
-                                bar.advance()
+                            if self.bar is not None:
+                                self.bar.advance()
+                to_the_end = interrupts.signal is None
             except KeyboardInterrupt:
                 pass
             finally:
                 self.seconds = time.perf_counter() - started
                 report.end()
+        if self.file is not None and to_the_end:
+            self.file.complete()
         return interrupts.exit_code
 
     def _results(
@@ -321,11 +361,35 @@ class Run:
         while not self._ended:
             yield self.roi
 
+    def _has_line(self, image: str) -> bool:
+        if self.file is None or not self.file.earlier.take(image):
+            return False
+        self.passed += 1
+        if self.bar is not None:
+            self.bar.advance()
+        return True
+
     def _note_unreadable(self, folder: str, error: OSError) -> None:
         from qualipy_core import Result
 
+        if self._has_line(folder):
+            return
         reason = ImageReadError(f"{folder} cannot be listed: {error.strerror}.", image=folder)
         self.unreadable.append(Result(folder, error=reason))
+
+
+def _tell(run: Run, output: str | None, stopped: bool) -> None:
+    """Sum the run up for people."""
+    if terminal.is_terminal(sys.stdout):
+        terminal.say("")
+    if run.nothing_left:
+        terminal.say(
+            f"Nothing is left to judge: {visible(output or '')} has a line for each image."
+        )
+    terminal.say(run.tally.summary(run.seconds, stopped=stopped))
+    if output:
+        hint = run.file.hint() if stopped and run.file is not None else ""
+        terminal.say(f"Results: {visible(output)}" + (f". {hint}" if hint else ""))
 
 
 def _check_executor(name: str | None) -> None:

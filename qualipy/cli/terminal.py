@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TextIO
 
 import click
@@ -73,14 +74,35 @@ def opened(path: str) -> Iterator[Out]:
     WrongUse
         It cannot be written, or it is a photo: a forgotten file name must not cost one.
     """
+    with open_for_results(path) as file:
+        yield out_to(file, path)
+
+
+def open_for_results(path: str, *, keep: bool = False) -> FileIO:
+    """Open a file for a report, without a buffer.
+
+    Parameters
+    ----------
+    path : str
+        Of the file, which is made if there is none.
+    keep : bool
+        Leave what is in it, and open it for reading as well.
+
+    Raises
+    ------
+    WrongUse
+        As `opened`.
+    """
     if _is_image(path):
         raise WrongUse(f"The results cannot be written to {path}: it is an image. Name a new file.")
     try:
-        file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed below)
+        return FileIO(path, "r+", opener=_made) if keep else FileIO(path, "w")
     except OSError as error:
         raise WrongUse(f"The results cannot be written to {path}: {error.strerror}.") from None
-    with file:
-        yield _to(file, path)
+
+
+def _made(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o666)
 
 
 @contextmanager
@@ -120,11 +142,19 @@ def standard_output(bar: Bar | None, *, for_people: bool) -> Iterator[Out]:
         return
     escape = is_terminal(sys.stdout) and not for_people
     with _private_stdout() as file:
-        write = _to(file, "stdout")
+        write = out_to(file, "stdout")
         yield (lambda text: write(visible(text, keep="\n"))) if escape else write
 
 
-def _to(file: BinaryIO, name: str) -> Out:
+def out_to(file: BinaryIO | FileIO, name: str) -> Out:
+    """Return what writes to a file, each piece of text at once and all of it.
+
+    Raises
+    ------
+    CannotWork
+        When it is called: the text cannot be written, for the disk is full, say.
+    """
+
     def write(text: str) -> None:
         data = memoryview(encode(text))
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 Verdict = Literal["suitable", "flagged", "error"]
 
 _COLOURS: Mapping[Verdict, str] = {"suitable": "green", "flagged": "yellow", "error": "red"}
-_MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
+MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
 _DECIMALS = range(2, 17)
 
 
 def verdict(result: Result) -> Verdict:
     """Return what to call an image: a positive filter counts even if another one failed."""
-    if result.flagged:
-        return "flagged"
-    return "error" if result.failed else "suitable"
+    return _verdict(result.flagged, result.failed)
 
 
 def line(result: Result, filters: Mapping[str, Filter]) -> str:
@@ -51,7 +49,7 @@ def reason(name: str, item: Filter | None, prediction: float) -> str:
     """Return why a filter was positive, such as ``exposure 0.93 > 0.5``."""
     if item is None:
         return f"{name} {prediction:g}"
-    sign = _MIRRORED[item.comparison] if item.invert_threshold else item.comparison
+    sign = MIRRORED[item.comparison] if item.invert_threshold else item.comparison
     for decimals in _DECIMALS:
         left, right = round(prediction, decimals), round(item.threshold, decimals)
         # As short as can be, as long as what is read is still true.
@@ -82,6 +80,7 @@ class Tally:
     errors: int = 0
     failed: int = 0  #: images with any failure, flagged ones included
     by_filter: Counter[str] = field(default_factory=Counter)
+    earlier: int = 0  #: images of an earlier run, on which this one goes on
 
     @property
     def photos(self) -> int:
@@ -90,18 +89,35 @@ class Tally:
 
     def add(self, result: Result) -> None:
         """Count a result."""
-        kind = verdict(result)
+        self.count(result.flagged, result.failed)
+
+    def count(self, flagged: Sequence[str], failed: bool) -> None:
+        """Count an image.
+
+        Parameters
+        ----------
+        flagged : sequence of str
+            The filters that were positive.
+        failed : bool
+            Whether the image, or a filter on it, ended in an error.
+        """
+        kind = _verdict(flagged, failed)
         self.suitable += kind == "suitable"
         self.flagged += kind == "flagged"
         self.errors += kind == "error"
-        self.failed += result.failed
-        self.by_filter.update(result.flagged)
+        self.failed += failed
+        if flagged:
+            self.by_filter.update(flagged)
 
     def summary(self, seconds: float, *, stopped: bool = False) -> str:
         """Return the counts as a few lines, coloured."""
-        rate = self.photos / seconds if seconds > 0 else 0.0
-        head = f"{self.photos:,} photo{'' if self.photos == 1 else 's'} in {duration(seconds)}"
-        lines = [f"{'Stopped: ' if stopped else ''}{head} ({rate:,.1f} photos/s)"]
+        judged = self.photos - self.earlier
+        head = f"{'Stopped: ' if stopped else ''}{self.photos:,} photo"
+        head += "" if self.photos == 1 else "s"
+        if self.earlier:
+            head += f", {judged:,} of them now,"
+        rate = judged / seconds if seconds > 0 else 0.0
+        lines = [f"{head} in {duration(seconds)} ({rate:,.1f} photos/s)"]
         counts: dict[Verdict, int] = {
             "suitable": self.suitable,
             "flagged": self.flagged,
@@ -135,6 +151,12 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,} h {minutes:02} min"
+
+
+def _verdict(flagged: Sequence[str], failed: bool) -> Verdict:
+    if flagged:
+        return "flagged"
+    return "error" if failed else "suitable"
 
 
 def _brief(message: str, image: str) -> str:
