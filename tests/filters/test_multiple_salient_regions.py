@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from skimage import data
 
 from qualipy_core import Image
 from qualipy_core.opencv import cv2
 from qualipy_core.testing import FilterContract
-from qualipy_filters_builtin.multiple_salient_regions import MultipleSalientRegions
+from qualipy_filters_builtin.multiple_salient_regions import (
+    MultipleSalientRegions,
+    measurements,
+)
 
 from .test_saliency import scene
 
@@ -50,9 +54,45 @@ def test_the_degree_falls_as_the_second_region_shrinks() -> None:
     assert degrees == sorted(degrees, reverse=True)
 
 
+def test_what_stands_apart_is_nothing_for_one_disc_and_grows_with_the_second() -> None:
+    parts = [
+        measurements(Image(scene((80, 96, 32), *others)))[0]
+        for others in ([], [(190, 96, 10)], [(190, 96, 18)], [(190, 96, 30)])
+    ]
+    assert parts == sorted(parts)
+    assert parts[0] < 0.5 * parts[1]
+    assert parts[-1] < 1
+
+
+def test_discs_side_by_side_are_broader_than_discs_on_top_of_each_other() -> None:
+    beside = measurements(Image(scene((75, 96, 28), (185, 96, 28))))[1]
+    above = measurements(Image(scene((128, 50, 28), (128, 142, 28))))[1]
+    assert beside > 0 > above
+
+
 def test_mirroring_changes_nothing() -> None:
     pixels = scene((75, 96, 28), (190, 90, 18))
-    assert measured(pixels) == pytest.approx(measured(pixels[:, ::-1].copy()), abs=0.05)
+    assert measured(pixels) == pytest.approx(measured(pixels[:, ::-1].copy()), abs=0.01)
+
+
+@pytest.mark.parametrize("photo", [data.coffee, data.astronaut, data.chelsea])
+def test_resizing_and_jpeg_change_little(photo: Any) -> None:
+    pixels = photo()
+    degree = measured(pixels)
+    smaller = cv2.resize(pixels, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    coded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
+    assert measured(smaller) == pytest.approx(degree, abs=0.1)
+    assert measured(cv2.imdecode(coded, cv2.IMREAD_COLOR)) == pytest.approx(degree, abs=0.1)
+
+
+@pytest.mark.parametrize("tone", [0, 128, 255])
+def test_a_flat_picture_shows_nothing(tone: int) -> None:
+    assert measured(np.full((60, 90, 3), tone, np.uint8)) == 0
+
+
+def test_noise_has_a_finite_degree() -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (120, 160, 3), np.uint8)
+    assert 0 <= measured(noise) <= 1
 
 
 def test_in_a_mask_regions_are_counted_as_drawn() -> None:

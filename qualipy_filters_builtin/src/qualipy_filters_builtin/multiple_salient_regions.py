@@ -16,18 +16,20 @@ from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.saliency import (
     object_mask,
     region_weights,
+    saliency_cells,
     saliency_map,
     second_to_first,
 )
 
-_HEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of the saliency map's maximum
-_BLUR = 0.7  # cells: single cells are no regions
+_HEIGHTS = tuple((step + 0.5) / 16 for step in range(16))  # of the saliency map's maximum
+_BLUR = 1.0  # cells: single cells are no regions (0.7 … 1.0 do alike, 1.5 joins neighbours)
 _NO_REGION = 0.05
 """A saliency map whose maximum is below this shows nothing."""
+_REGION_CONTRAST = 3  # the region contrast's place among the cues
 
-_SEPARATION, _BREADTH, _SHARE, _BIAS = 4.57, 0.67, 3.94, -2.23
-"""Logistic regression on 69 labelled photos (cross-validated: balanced accuracy 0.79, area under
-the ROC curve 0.85)."""
+_APART, _BREADTH, _CONTRAST, _BIAS = 12.32, 1.18, 4.18, -3.48
+"""Logistic regression by ``training/multiple_salient_regions.py`` on 343 photos; see the class's
+notes for how well it does."""
 
 _EVEN_RATIO = 0.15
 """In a given saliency map: a second region of this share of the first counts as another subject
@@ -54,16 +56,25 @@ class MultipleSalientRegions(Filter):
 
     Notes
     -----
-    A logistic model of three measurements of the saliency map: *separation*, the root of the second
-    largest region's weight over the largest's, averaged over six heights at which the map is cut;
-    *breadth*, the logarithm of the map's horizontal over its vertical variance, for groups spread
-    sideways; and the mean saliency.
+    A logistic model of three measurements: how much stands *apart*, the root of the part of
+    saliency that lies outside the largest region, averaged over sixteen heights at which the map is
+    cut, so that a gap counts by its depth and what is behind it by its weight; *breadth*, the
+    logarithm of the map's horizontal over its vertical variance, for groups spread sideways; and
+    the mean of the region contrast, which is high when much of the picture stands out.
+
+    On 69 photos of clear cases the balanced accuracy is 0.86 and the area under the ROC curve 0.89,
+    cross-validated (0.84 and 0.89 with weights fitted on other photos alone); on 274 more varied
+    ones, with still lifes and people at work, 0.73 and 0.80. The measurements were chosen with the
+    same photos in view, so expect a little less elsewhere.
 
     Subjects that touch or overlap look like one to it unless they lie side by side, and one subject
     whose parts differ (a white head on a dark body, a reflection) may look like several.
 
     References
     ----------
+    Counting a region by how deep the cut is that parts it from a higher one is its topological
+    persistence: H. Edelsbrunner, D. Letscher, A. Zomorodian, "Topological persistence and
+    simplification", Discrete & Computational Geometry 28, 2002, doi:10.1007/s00454-002-2885-2.
     The saliency map is described in `qualipy_filters_builtin.saliency`.
     """
 
@@ -76,27 +87,26 @@ class MultipleSalientRegions(Filter):
         if self.is_saliency_map:
             ratio = second_to_first(region_weights(object_mask(image)))
             return ratio / (ratio + _EVEN_RATIO)
-        saliency = saliency_map(image)
-        smooth = cv2.GaussianBlur(saliency, (0, 0), _BLUR).astype(np.float32, copy=False)
-        if smooth.max() < _NO_REGION:
+        if saliency_map(image).max() < _NO_REGION:
             return 0.0
-        logit = (
-            _SEPARATION * math.sqrt(_separation(smooth))
-            + _BREADTH * _breadth(saliency, image.width / image.height)
-            + _SHARE * float(saliency.mean())
-            + _BIAS
-        )
+        apart, breadth, contrast = measurements(image)
+        logit = _APART * apart + _BREADTH * breadth + _CONTRAST * contrast + _BIAS
         return 0.5 + 0.5 * math.tanh(0.5 * logit)
 
 
-def _separation(saliency: NDArray[np.float32]) -> float:
-    """The second largest region's weight over the largest's, averaged over heights of the cut."""
-    relative = saliency / saliency.max()
-    return float(
-        np.mean(
-            [second_to_first(region_weights(relative > height, saliency)) for height in _HEIGHTS]
-        )
-    )
+def measurements(image: Image) -> tuple[float, float, float]:
+    """Return what the logistic model weighs: the part that is apart, breadth, mean contrast."""
+    saliency = saliency_map(image)
+    contrast = float(saliency_cells(image)[:, :, _REGION_CONTRAST].mean())
+    return math.sqrt(_apart(saliency)), _breadth(saliency, image.width / image.height), contrast
+
+
+def _apart(saliency: NDArray[np.float32]) -> float:
+    """The part of saliency outside the largest region, averaged over heights of the cut."""
+    smooth = cv2.GaussianBlur(saliency, (0, 0), _BLUR).astype(np.float32, copy=False)
+    relative = smooth / smooth.max()
+    outside = [region_weights(relative > height, smooth)[1:].sum() for height in _HEIGHTS]
+    return float(np.mean(outside) / smooth.sum())
 
 
 def _breadth(saliency: NDArray[np.float32], aspect: float) -> float:
