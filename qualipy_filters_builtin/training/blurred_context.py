@@ -1,8 +1,9 @@
 """Train the shipped model of ``blurred_context``, and say how well it does on unseen photos.
 
-Beside the labelled photos it learns from two blurred backgrounds made of every photo in focus
-(around a subject of random shape, with eight kinds of blur), from photos blurred all over, and from
-photos of both labels spoilt in ways that change nothing of it. The recipe is deterministic::
+Beside the labelled photos it learns from four blurred backgrounds made of every photo in focus
+(around a salient or random shape, with nine kinds of blur), from photos blurred all over, from
+subjects before plain walls, and from photos of both labels spoilt in ways that change nothing of
+it. The recipe is deterministic::
 
     python training/blurred_context.py path/to/labelled/photos blurred_context.npz
 
@@ -26,26 +27,37 @@ from qualipy_core import Image
 from qualipy_core.models import Model
 from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.blurred_context import BlurredContext
+from qualipy_filters_builtin.saliency import saliency_map
 
 Floats = NDArray[np.float32]
 Random = np.random.Generator
 
-C = 1.0
-GAMMA = 1 / 7
+C = 10.0
+GAMMA = 0.1 / len(BlurredContext.feature_names)
 WEIGHTS = {
-    "labelled": 2.0,
-    "made background": 0.6,
+    "labelled": 4.0,
+    "made background": 0.5,
     "whole blur": 0.6,
+    "wall": 0.7,
     "spoilt": 1.0,
     "pattern": 0.1,
 }
-MILDEST = 0.31  # in the scale of `blurred`: a Gaussian's sigma of 0.5 % of the long side
-BACKGROUNDS = ("gaussian", "disc", "blades", "ring", "box", "panned", "ground", "focal plane")
-FAMILIES = ({"gaussian", "box"}, {"disc", "blades", "ring"}, {"panned"}, {"ground", "focal plane"})
+# In the scale of `blurred`: Gaussians' sigmas of 0.35 % and 2.8 % of the long side.
+MILDEST, STRONGEST = 0.08, 1.51
+BACKGROUNDS = (
+    "gaussian", "disc", "blades", "ring", "box", "panned", "ground", "focal plane", "depth",
+)  # fmt: skip
+FAMILIES = (
+    {"gaussian", "box"},
+    {"disc", "blades", "ring"},
+    {"panned"},
+    {"ground", "focal plane", "depth"},
+)
+LOOKS = 4  # backgrounds made of each photo
 
 
 def background_blurred(pixels: Pixels, kind: str, strength: float, random: Random) -> Floats:
-    """Return a photo that is sharp in a subject of random shape alone.
+    """Return a photo that is sharp in a subject alone.
 
     Parameters
     ----------
@@ -59,8 +71,8 @@ def background_blurred(pixels: Pixels, kind: str, strength: float, random: Rando
         Draws shapes and directions.
     """
     height, width = pixels.shape[:2]
-    strength = MILDEST + (1 - MILDEST) * strength
-    subject = _subject(height, width, random)
+    strength = MILDEST + (STRONGEST - MILDEST) * strength
+    subject = _subject(pixels, random)
     if kind == "panned":
         length = 5.5 * 6.0**strength * max(height, width) / REFERENCE_SIDE
         flat = np.zeros((1, 3 + int(length)), np.float32) + 1 / (3 + int(length))
@@ -68,38 +80,85 @@ def background_blurred(pixels: Pixels, kind: str, strength: float, random: Rando
     elif kind in KERNELS:
         background = blurred(pixels, kind, strength, random)
     else:
-        down = (np.arange(height, dtype=np.float32) + 0.5) / height
+        rows = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height
+        down = np.broadcast_to(rows, (height, width))
         if kind == "ground":  # in focus where the subject stands, and less and less above it
             foot = np.flatnonzero(subject.any(axis=1)).max() / height
-            depth = np.clip(abs(down - foot) / 0.4, 0.05, 1)
-        else:  # in focus along a band
-            depth = np.clip((abs(down - random.uniform(0.4, 0.75)) - 0.1) / 0.35, 0, 1)
+            depth = np.clip(abs(down - foot) / random.uniform(0.25, 0.5), 0, 1)
+        elif kind == "focal plane":  # in focus along a band
+            depth = np.clip((abs(down - random.uniform(0.3, 0.8)) - 0.08) / 0.3, 0, 1)
             subject = np.zeros_like(subject)
+        else:  # hills and valleys behind the subject
+            coarse = random.random((3, 3)).astype(np.float32)
+            depth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+            depth = 0.4 + 0.6 * depth
         background = _graded(pixels, depth, strength, random)
     softness = random.uniform(0.6, 2) * max(height, width) / REFERENCE_SIDE
     mask = cv2.GaussianBlur(subject, (0, 0), softness)[..., None]
     return np.asarray(mask * pixels + (1 - mask) * background, dtype=np.float32)
 
 
-def _subject(height: int, width: int, random: Random) -> Floats:
-    """Draw a blob's mask, 0 or 1."""
+def _subject(pixels: Pixels, random: Random) -> Floats:
+    """Draw a subject's mask, 0 or 1: what is salient in the photo, or a blob."""
+    height, width = pixels.shape[:2]
+    share = random.uniform(0.1, 0.5)
+    if random.random() < 0.55:
+        saliency = np.asarray(saliency_map(Image.open(pixels)))
+        fine = np.asarray(cv2.resize(saliency, (width, height), interpolation=cv2.INTER_CUBIC))
+        salient: Floats = (fine > np.quantile(fine, 1 - share)).astype(np.float32)
+        if salient.any():
+            return salient
     angle = np.linspace(0, 2 * np.pi, 80, endpoint=False)
     radius = np.ones_like(angle)
     for wave in range(1, 7):
         radius += random.normal(0, 0.13 / wave) * np.cos(wave * angle + random.uniform(0, 6.3))
-    x = width * (random.uniform(0.3, 0.7) + random.uniform(0.12, 0.35) * radius * np.cos(angle))
-    y = height * (random.uniform(0.35, 0.75) + random.uniform(0.2, 0.42) * radius * np.sin(angle))
+    x = width * (random.uniform(0.3, 0.7) + random.uniform(0.12, 0.38) * radius * np.cos(angle))
+    y = height * (random.uniform(0.3, 0.75) + random.uniform(0.18, 0.45) * radius * np.sin(angle))
     mask = np.zeros((height, width), np.float32)
     cv2.fillPoly(mask, [np.stack([x, y], axis=1).astype(np.int32)], (1.0,))
     return mask
 
 
+def walled(pixels: Pixels, random: Random) -> Floats:
+    """Return a photo's subject before a plain wall, unevenly lit, in focus and with a shadow."""
+    height, width = pixels.shape[:2]
+    scale = max(height, width) / REFERENCE_SIDE
+    mask = cv2.GaussianBlur(_subject(pixels, random), (0, 0), random.uniform(0.4, 1.2) * scale)
+    x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
+    light = 1 + random.uniform(-0.3, 0.3) * x + random.uniform(-0.3, 0.3) * y
+    light -= random.uniform(0, 0.35) * (x * x + y * y)
+    if random.random() < 0.4:
+        moved = np.roll(mask, random.integers(-20, 20, 2), (0, 1))
+        shadow = cv2.GaussianBlur(moved, (0, 0), random.uniform(2, 9))
+        light *= 1 - random.uniform(0.1, 0.5) * shadow
+    colour = random.uniform(20, 245) + random.normal(0, 25, 3)
+    plaster = noisy(np.zeros((height, width)), float(random.choice([0.0, 0.6, 2.0])), random)
+    wall = colour * light[..., None] + plaster.reshape(height, width, 1)
+    return np.asarray(mask[..., None] * pixels + (1 - mask[..., None]) * wall, dtype=np.float32)
+
+
+def framed_anew(pixels: Pixels, random: Random) -> Pixels:
+    """Return a part of a photo, reduced, and sometimes mirrored."""
+    if random.random() < 0.5:
+        share = random.uniform(0.65, 1)
+        height, width = (int(share * side) for side in pixels.shape[:2])
+        top = random.integers(0, pixels.shape[0] - height + 1)
+        left = random.integers(0, pixels.shape[1] - width + 1)
+        pixels = pixels[top : top + height, left : left + width]
+    side = random.uniform(380, 512) if random.random() < 0.85 else random.uniform(130, 380)
+    scale = side / max(pixels.shape[:2])
+    if scale < 1:
+        size = (max(16, round(pixels.shape[1] * scale)), max(16, round(pixels.shape[0] * scale)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.ascontiguousarray(pixels[:, ::-1] if random.random() < 0.5 else pixels)
+
+
 def _graded(pixels: Pixels, depth: Floats, strength: float, random: Random) -> Floats:
-    """Blur rows by their depth, 0 … 1: blend photos blurred more and more."""
-    steps = 5
+    """Blur places by their depth, 0 … 1: blend photos blurred more and more."""
+    steps = 4
     result = np.zeros(pixels.shape, np.float32)
     for step in range(steps + 1):
-        weight = np.clip(1 - abs(depth * steps - step), 0, 1)[:, None, None]
+        weight = np.clip(1 - abs(depth * steps - step), 0, 1)[..., None]
         if step == 0:
             result += weight * pixels
         else:  # the strength is a logarithm of the size
@@ -111,19 +170,20 @@ def _graded(pixels: Pixels, depth: Floats, strength: float, random: Random) -> F
 def spoilt(photo: NDArray[np.generic], random: Random) -> Pixels:
     """Return a photo that is worse, or just compressed, but has the same label."""
     result = np.asarray(photo, dtype=np.float32)
-    how, quality = int(random.integers(9)), int(random.integers(70, 95))
+    how, quality = int(random.integers(10)), int(random.integers(74, 95))
     if how == 0:
         result = 200 + (result - 128) * np.float32(random.uniform(0.35, 0.6))
     elif how == 1:
-        result = result * np.float32(random.uniform(0.25, 0.5))
+        result = result * np.float32(random.uniform(0.25, 0.6))
     elif how == 2:
-        result = noisy(result, random.uniform(2, 7), random)
+        result = noisy(result, random.uniform(1, 6), random)
     elif how == 3:
-        quality = int(random.integers(30, 55))
+        quality = int(random.integers(35, 65))
     elif how == 4:
-        factor = random.uniform(0.5, 0.8)
-        reduced = cv2.resize(result, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        result = np.asarray(reduced, dtype=np.float32)
+        soft = cv2.GaussianBlur(result, (0, 0), random.uniform(0.6, 1.2))
+        result = result + (result - soft) * np.float32(random.uniform(0.4, 1.5))
+    elif how == 5:
+        result = 128 + (result - 128) * np.float32(random.uniform(1.1, 1.5))
     return compressed(result, quality)
 
 
@@ -152,24 +212,37 @@ def rows(root: Path) -> Iterator[Row]:
         features = measure(Image.open(sample.read()))
         yield Row(features, sample.positive, "labelled", sample.variant, artificial, sample.group)
     whole = load(root, "whole_blur")
+    known = {sample.group for sample in labelled}
     for index, sample in enumerate(_in_focus(labelled, whole)):
         random = np.random.default_rng([11, index])
         pixels, group = sample.read(), sample.group
-        yield row(spoilt(pixels, random), False, "spoilt", "sharp", group)
+        if group not in known:
+            yield row(pixels, False, "spoilt", "sharp", group)
+        for _ in range(2):
+            photo = framed_anew(pixels, random)
+            yield row(spoilt(photo, random), False, "spoilt", "sharp", group)
+        for turn in range(LOOKS):
+            kind = BACKGROUNDS[(LOOKS * index + turn) % len(BACKGROUNDS)]
+            seen = framed_anew(pixels, random)
+            made = background_blurred(seen, kind, random.random(), random)
+            yield row(spoilt(made, random), True, "made background", kind, group)
         for turn in range(2):
-            kind = BACKGROUNDS[(2 * index + turn) % len(BACKGROUNDS)]
-            photo = background_blurred(pixels, kind, random.random(), random)
-            yield row(spoilt(photo, random), True, "made background", kind, group)
-        kind = KINDS[index % len(KINDS)]
-        photo = blurred(pixels, kind, random.random(), random)
-        yield row(spoilt(photo, random), False, "whole blur", kind, group)
+            kind = KINDS[(2 * index + turn) % len(KINDS)]
+            made = blurred(framed_anew(pixels, random), kind, random.uniform(-0.1, 0.9), random)
+            yield row(spoilt(made, random), False, "whole blur", kind, group)
+        if index % 2 == 0:
+            made = walled(framed_anew(pixels, random), random)
+            yield row(spoilt(made, random), False, "wall", "wall", group)
     for index, sample in enumerate(s for s in labelled if s.positive and s.kind == "real"):
         random = np.random.default_rng([12, index])
-        pixels, group, kind = sample.read(), sample.group, KINDS[index % len(KINDS)]
-        photo = blurred(pixels, kind, random.uniform(0.15, 1), random)
-        yield row(spoilt(photo, random), False, "whole blur", kind, group)
-        yield row(spoilt(pixels, random), True, "spoilt", "blurred background", group)
-    known = {sample.group for sample in labelled}
+        pixels, group = sample.read(), sample.group
+        for _ in range(3):
+            photo = framed_anew(pixels, random)
+            yield row(spoilt(photo, random), True, "spoilt", "blurred background", group)
+        for turn in range(2):
+            kind = KINDS[(2 * index + turn) % len(KINDS)]
+            made = blurred(framed_anew(pixels, random), kind, random.uniform(0.15, 1), random)
+            yield row(spoilt(made, random), False, "whole blur", kind, group)
     for sample in whole:
         if sample.positive and sample.group not in known:
             yield row(sample.read(), False, "whole blur", sample.variant, sample.group)
@@ -189,14 +262,18 @@ def _in_focus(labelled: list[Sample], whole: list[Sample]) -> list[Sample]:
 
 
 def fit(samples: list[Row]) -> Model:
-    """Return a model of these samples."""
+    """Return a model of these samples; both labels weigh the same, so 0.5 means even odds."""
+    positive = np.array([row.positive for row in samples])
+    weights = np.array([WEIGHTS[row.source] for row in samples])
+    for label in (positive, ~positive):
+        weights[label] /= weights[label].mean()
     return Model.fit(
         [row.features for row in samples],
-        [row.positive for row in samples],
+        positive,
         kernel="rbf",
         C=C,
         gamma=GAMMA,
-        sample_weight=[WEIGHTS[row.source] for row in samples],
+        sample_weight=weights,
         groups=[row.group for row in samples],
         features=BlurredContext.feature_names,
     )

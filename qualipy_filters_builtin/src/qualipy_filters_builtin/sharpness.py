@@ -6,7 +6,7 @@ copy of it agree. Two things are measured in each cell, both relative to the cel
 
 `gradient_tensors`
     how much of the local contrast is in fine detail, octave by octave and in every direction;
-`edge_slopes`
+`edge_slopes`, `steepest_slopes`
     how steep the steepest edge is against the range of tones around it, the reciprocal of an
     edge's width.
 
@@ -63,15 +63,35 @@ def gradient_tensors(image: Image) -> Floats:
     Förstner & Gülch 1987, "A fast operator for detection and precise location of distinct points,
     corners and centres of circular features"; Burt & Adelson 1983, doi:10.1109/TCOM.1983.1095851.
     """
-    level = _luma(image)
-    rows, columns = level.shape[0] // CELL, level.shape[1] // CELL
+    tensors = np.empty_like(cell_tensors(image))
+    for wide, narrow in zip(tensors, cell_tensors(image), strict=True):
+        for index, mean in enumerate(narrow):
+            wide[index] = cv2.blur(mean, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
+    return tensors
+
+
+@derived
+def cell_tensors(image: Image) -> Floats:
+    """Return the mean structure tensor of every cell by itself, its neighbours left out.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float32, shape (LEVELS, 3, rows, columns)
+        As `gradient_tensors`.
+    """
+    rows, columns = (side // CELL for side in _level(image, 0).shape)
     tensors = np.empty((LEVELS, 3, rows, columns), np.float32)
     for number in range(LEVELS):
-        gx, gy = _gradients(level) if number else _pixel_gradients(image)
+        gx, gy = _level_gradients(image, number)
         for index, (a, b) in enumerate(((gx, gx), (gx, gy), (gy, gy))):
-            mean = cv2.resize(cv2.multiply(a, b), (columns, rows), interpolation=cv2.INTER_AREA)
-            tensors[number, index] = cv2.blur(mean, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
-        level = np.asarray(cv2.pyrDown(level), dtype=np.float32)
+            tensors[number, index] = cv2.resize(
+                cv2.multiply(a, b), (columns, rows), interpolation=cv2.INTER_AREA
+            )
     return tensors
 
 
@@ -122,15 +142,46 @@ def edge_slopes(image: Image) -> Floats:
         Luma levels per pixel in the directions 0°, 45°, 90° and 135°, the largest in a cell and
         its neighbours.
     """
-    gx, gy = _pixel_gradients(image)
-    diagonal = float(np.sqrt(0.5))
-    slopes = (
-        gx,
-        cv2.addWeighted(gx, diagonal, gy, diagonal, 0.0),
-        gy,
-        cv2.addWeighted(gx, -diagonal, gy, diagonal, 0.0),
-    )
-    return np.stack([_grow(_pooled(np.abs(slope), np.maximum)) for slope in slopes])
+    return np.stack([_grow(slopes) for slopes in _cell_slopes(image, 0)])
+
+
+@derived
+def steepest_slopes(image: Image, octave: int) -> Floats:
+    """Return the steepest gradient of every cell in any of the four directions, neighbours apart.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+    octave : int
+        Which level of the Gaussian pyramid, 0 … LEVELS - 1. A step is as steep per pixel on the
+        next one, and a wide edge is twice as steep there.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, columns)
+        Luma levels per pixel *of the octave*.
+    """
+    return np.asarray(_cell_slopes(image, octave).max(axis=0), dtype=np.float32)
+
+
+@derived
+def mean_tones(image: Image) -> Floats:
+    """Return the mean luma of every cell.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, columns)
+        Luma levels, 0 … 255.
+    """
+    luma = _level(image, 0)
+    cells = (luma.shape[1] // CELL, luma.shape[0] // CELL)
+    return np.asarray(cv2.resize(luma, cells, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 @derived
@@ -154,12 +205,31 @@ def tone_ranges(image: Image) -> Floats:
 
 
 @derived
-def _pixel_gradients(image: Image) -> tuple[Floats, Floats]:
-    return _gradients(_luma(image))
+def _cell_slopes(image: Image, octave: int) -> Floats:
+    """The steepest gradients of the cells in four directions, (4, rows, columns)."""
+    gx, gy = _level_gradients(image, octave)
+    diagonal = float(np.sqrt(0.5))
+    slopes = (
+        gx,
+        cv2.addWeighted(gx, diagonal, gy, diagonal, 0.0),
+        gy,
+        cv2.addWeighted(gx, -diagonal, gy, diagonal, 0.0),
+    )
+    side = CELL >> octave
+    return np.stack([_pooled(np.abs(slope), np.maximum, side) for slope in slopes])
 
 
-def _luma(image: Image) -> Floats:
-    return _whole_cells(image).astype(np.float32)
+@derived
+def _level_gradients(image: Image, number: int) -> tuple[Floats, Floats]:
+    return _gradients(_level(image, number))
+
+
+@derived
+def _level(image: Image, number: int) -> Floats:
+    """A level of the Gaussian pyramid; the first is the luma."""
+    if number == 0:
+        return _whole_cells(image).astype(np.float32)
+    return np.asarray(cv2.pyrDown(_level(image, number - 1)), dtype=np.float32)
 
 
 def _whole_cells(image: Image) -> NDArray[np.uint8]:
@@ -178,11 +248,11 @@ def _gradients(level: Floats) -> tuple[Floats, Floats]:
     return np.asarray(gx, dtype=np.float32), np.asarray(gy, dtype=np.float32)
 
 
-def _pooled(pixels: NDArray[np.generic], extreme: np.ufunc) -> Floats:
+def _pooled(pixels: NDArray[np.generic], extreme: np.ufunc, side: int = CELL) -> Floats:
     """The extreme of every cell; first down the columns, where memory is contiguous."""
     height, width = pixels.shape
-    rows = extreme.reduce(pixels.reshape(height // CELL, CELL, width), axis=1)
-    cells = extreme.reduce(rows.reshape(height // CELL, width // CELL, CELL), axis=2)
+    rows = extreme.reduce(pixels.reshape(height // side, side, width), axis=1)
+    cells = extreme.reduce(rows.reshape(height // side, width // side, side), axis=2)
     return np.asarray(cells, dtype=np.float32)
 
 

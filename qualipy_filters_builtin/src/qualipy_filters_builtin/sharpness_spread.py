@@ -1,0 +1,125 @@
+"""How sharpness is spread over a picture: what a tenth, half and nine tenths of its cells have.
+
+A single number for the whole picture mixes a subject with its background. So each measurement is
+made cell by cell, and the percentiles of the cells are told: a picture in focus throughout has
+narrow edges at all of them, one that is blurred all over at none, and one with a blurred background
+at the upper ones alone. Tone, colour and coarse contrast tell the rest: a clear sky or a plain wall
+has no edges either, but it is brighter or paler than most backgrounds, and more even.
+
+References
+----------
+The width of an edge from its steepness before and after more blur: Zhuo & Sim 2011, "Defocus map
+estimation from a single image", doi:10.1016/j.patcog.2011.03.009.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qualipy_core import Image
+from qualipy_core.opencv import cv2
+from qualipy_filters_builtin.sharpness import (
+    LEVELS,
+    SHARPNESS_SIDE,
+    cell_tensors,
+    mean_tones,
+    steepest_slopes,
+    tone_ranges,
+)
+
+PERCENTILES = (10, 50, 90)
+"""The shares of the cells, in per cent."""
+MEASUREMENTS = (
+    *(f"energy_{1 << level}" for level in range(LEVELS)),
+    "energy_2_to_4",
+    "energy_4_to_8",
+    "direction_1",
+    "direction_2",
+    "slope_1",
+    "slope_2",
+    "slope_4",
+    "width_1",
+    "width_2",
+    "range",
+    "steepness",
+    "relief",
+    "tone",
+    "saturation",
+)
+"""What is measured in every cell; numbers are octaves in pixels."""
+NAMES = tuple(f"{name}_p{share}" for name in MEASUREMENTS for share in PERCENTILES)
+
+# What logarithms start from: about what JPEG and rounding leave of an even cell.
+_ENERGY_FLOOR = 0.05  # squared luma levels per pixel
+_DIRECTION_FLOOR = 0.3  # the same
+_SLOPE_FLOOR = 1.0  # luma levels per pixel
+_RANGE_FLOOR = 4.0  # luma levels
+_RELIEF_FLOOR = 1.0  # luma levels
+
+Floats = NDArray[np.float32]
+
+
+def sharpness_spread(image: Image) -> NDArray[np.float64]:
+    """Return the percentiles over the cells of everything that is measured in them.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of float64, shape (len(NAMES),)
+        In the order of `NAMES`: natural logarithms, but for tone (0 … 255) and saturation
+        (the difference between the largest and the smallest of red, green and blue, 0 … 255).
+    """
+    maps = _measurements(image)
+    cells = maps.reshape(len(maps), -1)
+    percentiles = np.percentile(cells, PERCENTILES, axis=1)
+    return np.asarray(percentiles.T.ravel(), dtype=np.float64)
+
+
+def _measurements(image: Image) -> Floats:
+    """The maps of `MEASUREMENTS`, (measurements, rows, columns)."""
+    tensors = cell_tensors(image)
+    energies = np.log(tensors[:, 0] + tensors[:, 2] + _ENERGY_FLOOR)
+    steepest = np.stack([steepest_slopes(image, octave) for octave in range(3)])
+    slopes = np.log(steepest + _SLOPE_FLOOR)
+    ranges = np.log(tone_ranges(image) + _RANGE_FLOOR)
+    tones = mean_tones(image)
+    relief = np.abs(tones - cv2.blur(tones, (3, 3)))
+    rest = (
+        ranges,
+        slopes[0] - ranges,
+        np.log(relief + _RELIEF_FLOOR),
+        tones,
+        _saturation(image, tones.shape),
+    )
+    parts = (
+        energies,
+        energies[1:3] - energies[2:4],
+        _one_way(tensors[:2]),
+        slopes,
+        slopes[:2] - slopes[1:],
+        np.stack(rest),
+    )
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _one_way(tensors: Floats) -> Floats:
+    """How much more contrast there is along the main direction than across it."""
+    xx, xy, yy = tensors[:, 0], tensors[:, 1], tensors[:, 2]
+    energy = xx + yy
+    along = np.sqrt((xx - yy) ** 2 + 4 * xy**2)
+    across = np.maximum(energy - along, 0.0)
+    ratio: Floats = np.log((energy + along + _DIRECTION_FLOOR) / (across + _DIRECTION_FLOOR))
+    return ratio
+
+
+def _saturation(image: Image, shape: tuple[int, ...]) -> Floats:
+    rows, columns = shape
+    pixels = image.pixels(SHARPNESS_SIDE)
+    red, green, blue = cv2.split(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA))
+    extent = cv2.max(cv2.max(red, green), blue).astype(np.float32)
+    return np.asarray(extent - cv2.min(cv2.min(red, green), blue), dtype=np.float32)
