@@ -12,11 +12,13 @@ import click
 
 from qualipy import __version__
 from qualipy.cli import packs
+from qualipy.cli.evaluate import evaluate
 from qualipy.cli.failures import failure
 from qualipy.cli.filters import filters
 from qualipy.cli.plugins import plugins
 from qualipy.cli.request import request
 from qualipy.cli.scan import scan
+from qualipy.cli.train import train
 from qualipy_core.errors import PluginWarning, QualipyError
 from qualipy_core.threads import one_library_thread
 
@@ -152,7 +154,7 @@ def cli() -> None:
     """  # noqa: D301 (click reads the \b)
 
 
-for _command in (scan, request, filters, plugins):
+for _command in (scan, request, evaluate, train, filters, plugins):
     cli.add_command(_command)
 cli.own = tuple(cli.commands)
 

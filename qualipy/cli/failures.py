@@ -17,10 +17,12 @@ from __future__ import annotations
 import click
 
 from qualipy.cli.text import visible
+from qualipy.labels import LabelsError
 from qualipy_core.errors import (
     ExecutorError,
     ExternalProgramError,
     FilterTypeError,
+    ImageRootsError,
     MissingLibraryError,
     ModelError,
     ParameterTypeError,
@@ -28,6 +30,7 @@ from qualipy_core.errors import (
     PluginError,
     QualipyError,
     RequestError,
+    TrainingError,
     UnknownFilterError,
 )
 
@@ -37,10 +40,13 @@ INSTALLATION = 3
 
 _USAGE_ERRORS = (
     FilterTypeError,
+    ImageRootsError,
+    LabelsError,
     ModelError,
     ParameterTypeError,
     ParameterValueError,
     RequestError,
+    TrainingError,
     UnknownFilterError,
 )
 _INSTALLATION_ERRORS = (ExecutorError, ExternalProgramError, MissingLibraryError, PluginError)

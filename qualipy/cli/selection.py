@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,6 +67,38 @@ def choose(names: Iterable[str], settings: Iterable[str]) -> list[Filter]:
             "built-in ones; `qualipy plugins --check` shows every pack's state."
         )
     return made
+
+
+def choose_one(name: str, settings: Sequence[str]) -> Filter:
+    """Make the one filter that was asked for.
+
+    Parameters
+    ----------
+    name : str
+        Of an installed filter.
+    settings : sequence of str
+        ``parameter=value`` each; ``filter.parameter=value`` is as good.
+
+    Raises
+    ------
+    click.UsageError
+        The filter or a parameter is unknown, or a value is not for it.
+    PluginError
+        The filter is broken.
+    """
+    packs.need_opencv()
+    _check_known(name, "FILTER")
+    places = (text.partition("=")[0].strip() for text in settings)
+    full = [
+        text if "." in place else f"{name}.{text}"
+        for text, place in zip(settings, places, strict=True)
+    ]
+    chosen = parse_settings(full)
+    for other in chosen.keys() - {name}:
+        raise click.BadParameter(
+            f"{other} is not the filter of this run: {name}.", param_hint="--set"
+        )
+    return _make(name, chosen.get(name, {}))
 
 
 def parse_settings(settings: Iterable[str]) -> Settings:

@@ -25,12 +25,13 @@ from qualipy_core.errors import (
     ModelTypeError,
     TrainingError,
 )
+from qualipy_core.metrics import folds
 
 FORMAT = "qualipy-model"
 VERSION = 1
 FEWEST_OF_A_KIND = 5  # so that every fold of the calibration holds one
 _LARGEST_FILE = 16 << 20
-_FOLDS = 5
+FOLDS = 5  # of calibration, and of cross-validation
 _SINGLE = ("vectors", "coefficients")  # kept in single precision: nearly all of a file's bytes
 
 Kernel = Literal["linear", "rbf"]
@@ -147,6 +148,20 @@ class Model:
         X = np.asarray(X, dtype=np.float64)
         y = np.asarray(y).astype(bool)
         _check_samples(X, y)
+        return cls._fit(X, y, kernel, C, gamma, sample_weight, groups, features)
+
+    @classmethod
+    def _fit(
+        cls,
+        X: Floats,
+        y: NDArray[np.bool_],
+        kernel: Kernel,
+        C: float,
+        gamma: float | None,
+        sample_weight: ArrayLike | None,
+        groups: Any,
+        features: tuple[str, ...],
+    ) -> Model:
         weight = _balanced(y) * (1.0 if sample_weight is None else np.asarray(sample_weight))
         gamma = 1.0 / X.shape[1] if gamma is None else gamma
         mean = X.mean(axis=0)
@@ -265,6 +280,81 @@ class Model:
             raise ValueError("its scales are not positive")
 
 
+def held_out_probabilities(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    kernel: Kernel = "rbf",
+    C: float = 1.0,
+    gamma: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+) -> Floats:
+    """Cross-validate: return what models say about samples that they have not seen.
+
+    Parameters
+    ----------
+    X, y, kernel, C, gamma, sample_weight, groups
+        As for `Model.fit`. Each of five folds is judged by a model that was fitted, and
+        calibrated, on the others; groups stay whole.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Probabilities of being positive.
+
+    Raises
+    ------
+    TrainingError, MissingLibraryError
+        As for `Model.fit`; or all samples of a kind are of one group.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    y = np.asarray(y).astype(bool)
+    _check_samples(X, y)
+    weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
+    members = None if groups is None else np.asarray(groups)
+    fold = folds(y, members, FOLDS)
+    probabilities = np.zeros(len(y))
+    for number in np.unique(fold):
+        test = fold == number
+        if len(set(y[~test])) < 2:
+            kind = "negative" if y[~test].all() else "positive"
+            raise TrainingError(
+                f"All {kind} images are of one group, so that no model can be tried on others; "
+                "groups are for images that show the same."
+            )
+        own = None if members is None else members[~test]
+        model = Model._fit(X[~test], y[~test], kernel, C, gamma, weight[~test], own, ())
+        probabilities[test] = model.probability(X[test])
+    return probabilities
+
+
+def need_scikit_learn() -> None:
+    """Fail now, rather than after the work.
+
+    Raises
+    ------
+    MissingLibraryError
+        scikit-learn is not installed.
+    """
+    _svc({})
+
+
+def check_counts(positives: int, negatives: int) -> None:
+    """Check that there are enough images of each kind to train on.
+
+    Raises
+    ------
+    TrainingError
+        There are not.
+    """
+    if min(positives, negatives) < FEWEST_OF_A_KIND:
+        raise TrainingError(
+            f"Training needs at least {FEWEST_OF_A_KIND} positive and {FEWEST_OF_A_KIND} negative "
+            f"images; there are {positives} and {negatives}."
+        )
+
+
 def _single(values: ArrayLike) -> Floats:
     """The values, rounded to what a file keeps of them."""
     return np.array(values, dtype=np.float32, order="C").astype(np.float64)
@@ -276,12 +366,7 @@ def _check_samples(X: Floats, y: NDArray[np.bool_]) -> None:
             f"Features of shape {X.shape} and labels of shape {y.shape} do not match: "
             "one row and one label per image are needed."
         )
-    positives, negatives = int(y.sum()), int((~y).sum())
-    if min(positives, negatives) < FEWEST_OF_A_KIND:
-        raise TrainingError(
-            f"Training needs at least {FEWEST_OF_A_KIND} positive and {FEWEST_OF_A_KIND} negative "
-            f"images; there are {positives} and {negatives}."
-        )
+    check_counts(int(y.sum()), int((~y).sum()))
     if not np.isfinite(X).all():
         raise TrainingError("The features hold numbers that are not finite.")
 
@@ -304,26 +389,14 @@ def _held_out_decisions(
     X: Floats, y: NDArray[np.bool_], weight: Floats, groups: Any, settings: dict[str, Any]
 ) -> Floats:
     """Each sample's decision value, from machines that have not seen it nor its group."""
-    keys = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    fold = _folds(keys, y)
+    fold = folds(y, groups, FOLDS)
     decisions = np.zeros(len(y))
-    for number in range(_FOLDS):
+    for number in range(FOLDS):
         test = fold == number
         if test.any() and len(set(y[~test])) == 2:
             machine = _svc(settings).fit(X[~test], y[~test], sample_weight=weight[~test])
             decisions[test] = machine.decision_function(X[test])
     return decisions
-
-
-def _folds(keys: NDArray[Any], y: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Deal groups to folds in turn, those with positives apart, so that each fold gets both."""
-    unique = np.unique(keys)
-    positive = np.array([y[keys == key].any() for key in unique])
-    fold_of = {}
-    for kind in (True, False):
-        for turn, key in enumerate(unique[positive == kind]):
-            fold_of[key] = turn % _FOLDS
-    return np.array([fold_of[key] for key in keys])
 
 
 def _platt(decisions: Floats, y: NDArray[np.bool_], weight: Floats) -> tuple[float, float]:

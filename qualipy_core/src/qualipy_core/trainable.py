@@ -9,21 +9,29 @@ from __future__ import annotations
 import dataclasses
 import os
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from qualipy_core.errors import ModelError, ModelTypeError, ParameterValueError, TrainingError
+from qualipy_core.errors import (
+    FilterError,
+    ModelError,
+    ModelTypeError,
+    ParameterValueError,
+    QualipyError,
+    TrainingError,
+)
 from qualipy_core.filter import Filter
-from qualipy_core.models import Kernel, Model
+from qualipy_core.models import Kernel, Model, check_counts
 from qualipy_core.parameters import LocalPath
 
 if TYPE_CHECKING:
     from qualipy_core.image import Image, ImageSource
+    from qualipy_core.result import Result
 
 
 class TrainableFilter(Filter):
@@ -81,9 +89,46 @@ class TrainableFilter(Filter):
         """Return the model's probability that the image is positive."""
         return float(self.model.probability(self.features(image)))
 
+    @final
+    def feature_vector(self, image: Image) -> NDArray[np.float64]:
+        """Return `features`' answer for an image, checked, and computed once per image.
+
+        Raises
+        ------
+        FilterError
+            `features` raised, or returned something else than as many finite numbers as there
+            are names.
+        """
+        key = (type(self), "features", self._values(), self._state())
+        outcome = image.derived(key, lambda: self._checked_features(image))
+        if isinstance(outcome, FilterError):
+            raise outcome
+        return outcome
+
+    def _checked_features(self, image: Image) -> NDArray[np.float64] | FilterError:
+        try:
+            row = np.array(self.features(image), dtype=np.float64)
+        except (QualipyError, MemoryError):
+            raise
+        except (Exception, SystemExit) as error:  # a pack's bug must not end the run
+            failure = self._failed(f"failed: {type(error).__name__}: {error}", image)
+            failure.__cause__ = error
+            return failure
+        if row.shape == (len(self.feature_names),) and np.isfinite(row).all():
+            return row
+        what = f"an array of shape {row.shape}" if np.isfinite(row).all() else f"{row.tolist()}"
+        wanted = f"{len(self.feature_names)} finite numbers"
+        return self._failed(f"measured {what} and not {wanted}", image)
+
     @property
     def model(self) -> Model:
-        """The model in use: trained, loaded from `svm_file`, or shipped."""
+        """The model in use: trained, loaded from `svm_file`, or shipped.
+
+        Raises
+        ------
+        ModelError
+            (ValueError) None is shipped.
+        """
         own: Model | None = getattr(self, "_own_model", None)
         return own if own is not None else _shipped(type(self))
 
@@ -92,6 +137,9 @@ class TrainableFilter(Filter):
         images: Iterable[ImageSource | Image],
         labels: Iterable[object],
         save_path: str | os.PathLike[str] | None = None,
+        *,
+        groups: Iterable[object] | None = None,
+        jobs: int = 1,
     ) -> Self:
         """Return a filter of the same parameters with a model trained on labelled images.
 
@@ -102,30 +150,74 @@ class TrainableFilter(Filter):
         labels : iterable
             One per image: true or 1 for positive; false, 0 or -1 for negative.
         save_path : str or path, optional
-            Where to write the model; the filter returned then has it as its `svm_file`.
+            Where to write the model; the filter returned then has it as its `svm_file`. A card
+            with its cross-validated figures is written beside it, as ``.json``.
+        groups : iterable, optional
+            One per image: those with equal entries, such as variants of one picture, are kept
+            together in calibration and cross-validation.
+        jobs : int
+            Worker processes that measure; 1 measures in this thread, 0 takes one per core.
 
         Raises
         ------
         TrainingError
-            (ValueError) Too few images of a kind, or not one label per image.
+            (ValueError) Too few images of a kind, or not one label, or group, per image.
         ImageReadError
             (OSError) An image cannot be read.
+        FilterError
+            The features of an image cannot be measured.
         MissingLibraryError
             scikit-learn is not installed; predicting does not need it.
         """
-        from qualipy_core.image import Image
+        from qualipy_core import training
 
         pictures, marks = list(images), [_label(label) for label in labels]
-        if len(pictures) != len(marks):
-            raise TrainingError(
-                f"There are {len(pictures)} images and {len(marks)} labels; give each image one."
-            )
-        rows = [self.features(Image.open(picture)) for picture in pictures]
-        table = np.array(rows, dtype=np.float64).reshape(len(rows), len(self.feature_names))
-        model = Model.fit(table, marks, kernel=self.kernel, features=self.feature_names)
+        members = None if groups is None else list(groups)
+        for what, given in (("labels", marks), ("groups", members)):
+            if given is not None and len(pictures) != len(given):
+                raise TrainingError(
+                    f"There are {len(pictures)} images and {len(given)} {what}; give each image "
+                    "one."
+                )
+        check_counts(sum(marks), len(marks) - sum(marks))
+        results = training.scan_features(self, pictures, jobs=jobs)
+        table = [_row(result, number, pictures) for number, result in enumerate(results)]
+        trained = self.fit(table, marks, members)
+        if save_path is None:
+            return trained
+        held_out = training.cross_validated(self, table, marks, members)
+        saved = trained.save(save_path)
+        training.write_card(save_path, training.card(trained, marks, held_out, members))
+        return saved
+
+    def fit(
+        self, features: ArrayLike, positive: ArrayLike, groups: Sequence[object] | None = None
+    ) -> Self:
+        """Return a filter of the same parameters with a model fitted to features.
+
+        Parameters
+        ----------
+        features : array_like of float, shape (n, len(feature_names))
+            As `features` measures them.
+        positive : array_like of bool, shape (n,)
+            The labels.
+        groups : sequence, length n, optional
+            As for `train`.
+
+        Raises
+        ------
+        TrainingError
+            (ValueError) Too few images of a kind.
+        MissingLibraryError
+            scikit-learn is not installed.
+        """
+        members = None if groups is None else np.asarray(groups)
+        model = Model.fit(
+            features, positive, kernel=self.kernel, groups=members, features=self.feature_names
+        )
         trained = dataclasses.replace(self, svm_file=None)
         object.__setattr__(trained, "_own_model", model)
-        return trained if save_path is None else trained.save(save_path)
+        return trained
 
     def save(self, path: str | os.PathLike[str]) -> Self:
         """Write the model in use to a file.
@@ -182,9 +274,7 @@ class TrainableFilter(Filter):
         return None if self.svm_file is not None else getattr(self, "_own_model", None)
 
     def _fitting(self, model: Model) -> Model:
-        if len(model.mean) != len(self.feature_names) or (
-            model.features and model.features != self.feature_names
-        ):
+        if not _fits(model, self.feature_names):
             raise ModelError(
                 f"{self.svm_file} is no model for {self.name}: it was trained on other features.",
                 path=str(self.svm_file),
@@ -192,11 +282,32 @@ class TrainableFilter(Filter):
         return model
 
 
+def _fits(model: Model, names: tuple[str, ...]) -> bool:
+    return len(model.mean) == len(names) and model.features in ((), names)
+
+
 @cache
 def _shipped(cls: type[TrainableFilter]) -> Model:
-    package = cls.__module__.rpartition(".")[0] or cls.__module__
+    package = cls.__module__.rpartition(".")[0]
+    if not (package and cls.model_file):
+        raise ModelError(f"{cls.name} ships no model: train one, and give it as svm_file.")
     with resources.as_file(resources.files(package) / "models" / cls.model_file) as path:
-        return Model.load(path)
+        model = Model.load(path)
+    if not _fits(model, cls.feature_names):
+        raise ModelError(f"The model that {cls.name} ships was trained on other features.")
+    return model
+
+
+def _row(result: Result, number: int, pictures: Sequence[Any]) -> NDArray[np.float64]:
+    """The features of an image; the error says which image it is even if that has no path."""
+    from qualipy_core.training import row
+
+    try:
+        return row(result)
+    except QualipyError as error:
+        if not isinstance(pictures[number], str | os.PathLike):
+            error.message += f" It is number {number + 1} of {len(pictures)} images."
+        raise
 
 
 def _label(label: object) -> bool:
