@@ -22,7 +22,7 @@ settings.load_profile("qualipy")
 @pytest.fixture(autouse=True)
 def _fresh_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees what another one has switched off, preferred or loaded."""
-    for variable in ("QUALIPY_DISABLE", "QUALIPY_PREFER"):
+    for variable in ("QUALIPY_DISABLE", "QUALIPY_PREFER", "QUALIPY_IMAGE_ROOTS"):
         monkeypatch.delenv(variable, raising=False)
     plugins.refresh()
     yield

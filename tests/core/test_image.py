@@ -406,7 +406,7 @@ def test_pixels_that_cannot_be_used_are_the_images_fault(tmp_path):
 
 
 def test_a_file_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(image_module, "_MAX_BYTES", 1000)
+    monkeypatch.setattr(image_module, "MAX_BYTES", 1000)
     with pytest.raises(ImageTooLargeError, match="larger than"):
         Image(write_image(tmp_path / "a.png", NATURAL)).pixels()
 

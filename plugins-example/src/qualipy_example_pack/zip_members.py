@@ -9,20 +9,25 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from qualipy_core import hookimpl
+
+if TYPE_CHECKING:
+    from qualipy_core.roots import Roots
 
 LARGEST = 256 << 20  # bytes of one member: a few kilobytes may unpack to terabytes
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
 
 @hookimpl
-def qualipy_open_source(source: str) -> bytes | None:
+def qualipy_open_source(source: str, roots: Roots) -> bytes | None:
     """Return the bytes of a member of an archive; ``None`` for every other source."""
     archive, separator, member = source.partition(".zip!")
     if not separator or os.path.exists(source):
         return None
-    with zipfile.ZipFile(archive + ".zip") as opened:
+    # The source may be read, but the archive may be a link that leads elsewhere.
+    with roots.open(archive + ".zip") as file, zipfile.ZipFile(file) as opened:
         size = opened.getinfo(member).file_size
         if size > LARGEST:
             raise ValueError(f"{member} unpacks to {size >> 20} MiB; {LARGEST >> 20} are allowed")

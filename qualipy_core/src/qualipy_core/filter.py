@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transf
 
 from qualipy_core import parameters
 from qualipy_core.errors import FilterError, FilterTypeError, ParameterValueError, QualipyError
+from qualipy_core.urls import shown
 
 if TYPE_CHECKING:
     from qualipy_core.image import Image, ImageSource
@@ -246,7 +247,7 @@ class Filter(ABC):
 
         distribution, version = plugins.origin(type(self))
         of = f" ({distribution} {version})" if distribution else ""
-        on = f" on {image.name}" if image is not None else ""
+        on = f" on {shown(image.name)}" if image is not None else ""
         return FilterError(
             f"Filter {self.name}{of} {what}{on}.",
             filter=self.name,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from qualipy_core.executors import ExecutorFactory
     from qualipy_core.result import Result
+    from qualipy_core.roots import Roots
 
 PROJECT = "qualipy"
 
@@ -29,11 +30,14 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec(firstresult=True)
-def qualipy_open_source(source: str) -> bytes | NDArray[np.uint8] | None:
+def qualipy_open_source(source: str, roots: Roots) -> bytes | NDArray[np.uint8] | None:
     """Open a new kind of source: return an image file's bytes, or RGB pixels.
 
     Called with each path or URL before it is opened as a file. Return ``None`` to leave it to
     others. An exception becomes the error of that image.
+
+    The source as it is written may be read; ``roots`` is for asking about anything else that is
+    opened on its behalf: an archive that it names, the target of a redirect.
     """
 
 

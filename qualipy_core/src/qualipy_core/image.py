@@ -18,25 +18,28 @@ import os
 import stat
 from collections.abc import Callable, Hashable
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qualipy_core import plugins
-from qualipy_core.errors import ImageReadError, ImageTooLargeError, ImageTypeError
+from qualipy_core.errors import ImageError, ImageReadError, ImageTooLargeError, ImageTypeError
 from qualipy_core.headers import Header, is_complete, read_header
 from qualipy_core.opencv import cv2
 from qualipy_core.pixels import RGB, fitted, halve, is_far_from, resize, to_rgb, upright
 from qualipy_core.roi import ROI
+from qualipy_core.roots import Roots
+from qualipy_core.urls import shown
 
 WORKING_SIDE = 1024
 """The long side of the working image, in pixels, at most."""
 
 _SMALLEST_WORKING_SIDE = 800  # a large JPEG may be decoded down to this: 4000 px at 1/4 is 1000
 _MAX_PIXELS = 500_000_000  # 500 megapixels: 1.5 GB once decoded
-_MAX_BYTES = 1 << 30  # of a file: what it takes to hold 500 megapixels, barely compressed
+MAX_BYTES = 1 << 30
+"""The most bytes of a file: what it takes to hold 500 megapixels, barely compressed."""
+
 
 _REDUCED_RGB = {  # OpenCV's names end in BGR order; RGB replaces the colour bit
     1: cv2.IMREAD_COLOR_RGB,
@@ -64,6 +67,8 @@ class Image:
         ``(x, y, width, height)``: the image is that region alone.
     name : str, optional
         What errors and results call it; the path, by default.
+    roots : Roots, optional
+        What of paths and URLs may be read; everything, by default.
 
     Raises
     ------
@@ -77,8 +82,15 @@ class Image:
     Nothing is read before it is needed. An image belongs to one thread at a time.
     """
 
-    def __init__(self, source: ImageSource, ROI: Any = None, *, name: str | None = None) -> None:
-        picture = _Picture(source, name)
+    def __init__(
+        self,
+        source: ImageSource,
+        ROI: Any = None,
+        *,
+        name: str | None = None,
+        roots: Roots | None = None,
+    ) -> None:
+        picture = _Picture(source, name, roots or Roots())
         self._become(picture, None if ROI is None else _parse_roi(ROI, picture))
 
     def _become(self, picture: _Picture, roi: ROI | None) -> None:
@@ -87,11 +99,17 @@ class Image:
         self._derived: dict[Hashable, Any] = {}
 
     @classmethod
-    def open(cls, source: ImageSource | Image, ROI: Any = None) -> Image:
-        """Return an image for any accepted source; an `Image` is returned, or cropped."""
+    def open(
+        cls, source: ImageSource | Image, ROI: Any = None, *, roots: Roots | None = None
+    ) -> Image:
+        """Return an image for any accepted source; an `Image` is returned, or cropped.
+
+        With roots, an `Image` of a path is opened again, so that they hold for it as well.
+        """
         if isinstance(source, Image):
-            return source if ROI is None else source.crop(ROI)
-        return cls(source, ROI)
+            image = source._below(roots) if roots else source
+            return image if ROI is None else image.crop(ROI)
+        return cls(source, ROI, roots=roots)
 
     @property
     def name(self) -> str:
@@ -201,12 +219,18 @@ class Image:
             pixels = self.derived((origin, "half", step), partial(halve, pixels))
         return self.derived((origin, max_side), partial(resize, pixels, size))
 
+    def _below(self, roots: Roots) -> Image:
+        picture = self._picture
+        if picture.path is None:
+            return self
+        image = object.__new__(Image)
+        image._become(_Picture(picture.source, picture.name, picture.roots + roots), self._roi)
+        return image
+
     def __reduce__(self) -> tuple[Any, ...]:
         # What was decoded and derived stays behind; the other process makes its own.
-        return Image, (self._picture.source, self._roi), {"name": self.name}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._picture.name = state["name"]
+        make = partial(Image, name=self.name, roots=self._picture.roots)
+        return make, (self._picture.source, self._roi)
 
     def __repr__(self) -> str:
         roi = f", ROI={tuple(self._roi)}" if self._roi else ""
@@ -273,8 +297,9 @@ def name_of(source: object) -> str:
 class _Picture:
     """A source and what has been decoded of it; shared by all crops of one image."""
 
-    def __init__(self, source: ImageSource, name: str | None) -> None:
+    def __init__(self, source: ImageSource, name: str | None, roots: Roots) -> None:
         self.source = source
+        self.roots = roots
         self.name = name or name_of(source)
         self.path: str | None = None
         self.data: bytes | None = None
@@ -301,7 +326,7 @@ class _Picture:
         try:
             pixels = to_rgb(array)
         except ValueError as error:
-            raise ImageTypeError(f"{self.name}: {error}.", image=self.name) from None
+            raise ImageTypeError(f"{shown(self.name)}: {error}.", image=self.name) from None
         # The caller keeps the right to change their array: a view of it is not ours to share.
         if np.shares_memory(pixels, array):
             pixels = pixels.copy()
@@ -347,7 +372,8 @@ class _Picture:
 
     def _read_header(self) -> None:
         if self.path is not None:
-            replaced = plugins.open_source(self.path)
+            self.roots.check(self.path, self.name)
+            replaced = plugins.open_source(self.path, self.roots)
             if isinstance(replaced, np.ndarray):
                 self._set_array(replaced)
                 return
@@ -362,16 +388,18 @@ class _Picture:
             self._check_pixels(self.header.width * self.header.height)
 
     def _file(self, path: str) -> BinaryIO:
+        self.roots.check(path, self.name)
         try:
             # A FIFO or a device would block or never end: look before opening.
             mode = os.stat(path).st_mode
             if not stat.S_ISREG(mode):
                 kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
                 raise self._error(f"is {kind}, not an image file")
-            return Path(path).open("rb")
+            return self.roots.open(path, self.name)
         except (OSError, ValueError) as error:
-            if isinstance(error, ImageReadError):
+            if isinstance(error, ImageError):
                 raise
+            self.roots.check(path, self.name)  # a link may lead elsewhere by now
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise self._error(f"cannot be opened: {reason}") from error
 
@@ -379,9 +407,9 @@ class _Picture:
         data = self.data
         if data is None and self.path is not None:
             with self._file(self.path) as file:
-                if os.fstat(file.fileno()).st_size > _MAX_BYTES:
+                if os.fstat(file.fileno()).st_size > MAX_BYTES:
                     raise ImageTooLargeError(
-                        f"{self.name} is larger than {_MAX_BYTES >> 20} MiB.", image=self.name
+                        f"{self.name} is larger than {MAX_BYTES >> 20} MiB.", image=self.name
                     )
                 data = file.read()
         if not data:
@@ -411,13 +439,13 @@ class _Picture:
     def _check_pixels(self, count: int) -> None:
         if count > _MAX_PIXELS:
             raise ImageTooLargeError(
-                f"{self.name} has {count / 1e6:.0f} megapixels; "
+                f"{shown(self.name)} has {count / 1e6:.0f} megapixels; "
                 f"the limit is {_MAX_PIXELS / 1e6:.0f}.",
                 image=self.name,
             )
 
     def _error(self, what: str) -> ImageReadError:
-        return ImageReadError(f"{self.name} {what}.", image=self.name)
+        return ImageReadError(f"{shown(self.name)} {what}.", image=self.name)
 
 
 def _parse_roi(value: Any, picture: _Picture, size: tuple[int, int] | None = None) -> ROI:

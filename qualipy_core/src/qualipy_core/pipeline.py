@@ -33,6 +33,7 @@ def scan(
     stop_early: bool = False,
     jobs: int = 1,
     executor: str | Executor | None = None,
+    image_roots: Iterable[str | os.PathLike[str]] | None = None,
 ) -> Iterator[Result]:
     """Judge images and yield a result for each, in their order, as soon as it is known.
 
@@ -56,6 +57,9 @@ def scan(
         Worker processes; 1 judges in this thread, 0 takes one per core that this process may use.
     executor : str or Executor, optional
         What spreads the images instead: the name of one that a pack offers, or an executor.
+    image_roots : iterable of (str or path), optional
+        Folders and URLs below which images given as paths and URLs must lie, beside what the
+        variable ``QUALIPY_IMAGE_ROOTS`` says; others get an `ImageForbiddenError`.
 
     Yields
     ------
@@ -68,6 +72,8 @@ def scan(
         (TypeError) `images` is neither an image nor iterable; `filters` holds something else.
     ROIValueError
         (ValueError) There are more images than ROIs, or fewer; found when the shorter one ends.
+    ImageRootsError
+        (ValueError) The image roots are no such.
     UnknownFilterError
         (ValueError) No installed filter has that name.
     ExecutorError
@@ -82,8 +88,9 @@ def scan(
         plugins.usable_filters() if filters is None else filters,
         sort=sort_filters,
         stop_early=stop_early,
+        image_roots=image_roots,
     )
-    return _observed(_executor(executor, jobs).run(_tasks(images, ROIs), plan))
+    return _observed(_executor(executor, jobs).run(tasks_of(images, ROIs), plan))
 
 
 def process(
@@ -95,6 +102,7 @@ def process(
     sort_filters: bool = True,
     *,
     jobs: int = 1,
+    image_roots: Iterable[str | os.PathLike[str]] | None = None,
 ) -> dict[Any, Any] | bool:
     """Judge images and return all results at once.
 
@@ -115,6 +123,8 @@ def process(
         Run cheap filters first.
     jobs : int
         As in `scan`.
+    image_roots : iterable of (str or path), optional
+        As in `scan`.
 
     Returns
     -------
@@ -130,8 +140,8 @@ def process(
         `Filter.predict`.
     """
     combine = combine_results and not return_predictions
-    plan = Plan.make(filters, sort=sort_filters, stop_early=combine)
-    tasks = list(_tasks(images, ROIs))
+    plan = Plan.make(filters, sort=sort_filters, stop_early=combine, image_roots=image_roots)
+    tasks = list(tasks_of(images, ROIs))
     if not plan.steps:
         return True
     results = _observed(_executor(None, jobs).run(tasks, plan))
@@ -177,7 +187,18 @@ def _observed(results: Iterator[Result]) -> Iterator[Result]:
         yield result
 
 
-def _tasks(images: Any, ROIs: Any) -> Iterator[Task]:
+def tasks_of(images: Any, ROIs: Any) -> Iterator[Task]:
+    """Return the tasks of a call of `scan`, checked as they are taken; for executors of packs.
+
+    Parameters
+    ----------
+    images, ROIs : as in `scan`
+
+    Raises
+    ------
+    ImageTypeError, ROITypeError, ROIValueError
+        As in `scan`.
+    """
     if _is_one(images):
         return iter([Task(images, _only(ROIs))])
     if not isinstance(images, Iterable):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from qualipy_core import plugins
@@ -13,6 +14,8 @@ from qualipy_core.errors import FilterTypeError, ImageError, ImageReadError, Qua
 from qualipy_core.filter import Filter
 from qualipy_core.image import Image, name_of
 from qualipy_core.result import Result
+from qualipy_core.roots import Roots
+from qualipy_core.urls import shown
 
 
 class Task(NamedTuple):
@@ -29,7 +32,7 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The filters of a run, in the order in which they will run.
+    """The filters of a run, in the order in which they will run, and what it may read.
 
     Attributes
     ----------
@@ -37,14 +40,22 @@ class Plan:
         Each filter with its key in the results.
     stop_early : bool
         Leave out the remaining filters once one is positive.
+    roots : Roots
+        What may be read; what the environment says now, by default.
     """
 
     steps: tuple[tuple[str, Filter], ...]
     stop_early: bool = False
+    roots: Roots = field(default_factory=Roots.of_run)
 
     @classmethod
     def make(
-        cls, filters: Iterable[Filter | str], *, sort: bool = True, stop_early: bool = False
+        cls,
+        filters: Iterable[Filter | str],
+        *,
+        sort: bool = True,
+        stop_early: bool = False,
+        image_roots: Iterable[str | os.PathLike[str]] | None = None,
     ) -> Plan:
         """Label the filters and, unless told otherwise, put the cheap ones first.
 
@@ -56,16 +67,20 @@ class Plan:
             Order by `Filter.speed`; equals keep the caller's order.
         stop_early : bool
             See the class.
+        image_roots : iterable of (str or path), optional
+            As in `qualipy_core.scan`.
 
         Raises
         ------
         TypeError
             Something in it is neither a filter nor a name.
+        ImageRootsError
+            (ValueError) The image roots are no such.
         """
         labelled = list(_labelled(_as_filters(filters)))
         if sort:
             labelled.sort(key=lambda step: step[1].speed)
-        return cls(tuple(labelled), stop_early)
+        return cls(tuple(labelled), stop_early, Roots.of_run(image_roots))
 
     def judge(self, task: Task) -> Result:
         """Run the filters on one image; every error ends up in the result.
@@ -87,7 +102,7 @@ class Plan:
         error: QualipyError | None = None
         image: Image | None = None
         try:
-            image = Image.open(task.source, task.ROI)
+            image = Image.open(task.source, task.ROI, roots=self.roots)
             for label, step in self.steps:
                 try:
                     prediction = step.prediction(image)
@@ -103,11 +118,12 @@ class Plan:
         except QualipyError as problem:
             error = problem
         except MemoryError as problem:
-            error = ImageReadError(f"{task.label} does not fit into memory.", image=task.label)
+            message = f"{shown(task.label)} does not fit into memory."
+            error = ImageReadError(message, image=task.label)
             error.__cause__ = problem
         except Exception as problem:  # one bad file must never end a run, whatever is wrong with it
             kind = type(problem).__name__
-            message = f"{task.label} cannot be judged: {kind}: {problem}."
+            message = f"{shown(task.label)} cannot be judged: {kind}: {problem}."
             error = ImageReadError(message, image=task.label)
             error.__cause__ = problem
         return Result(

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from qualipy_core.executors import ExecutorFactory
     from qualipy_core.filter import Filter
     from qualipy_core.result import Result
+    from qualipy_core.roots import Roots
 
 FILTERS = "qualipy.filters"
 HOOKS = "qualipy.hooks"
@@ -445,13 +446,19 @@ class Hooks:
         return "disabled", _SWITCHED_OFF
 
     def callers(self, hook: str) -> list[tuple[Entry, pluggy.HookCaller]]:
-        """Return a caller per pack that implements a hook, in the order of their names."""
+        """Return a caller per pack that implements a hook, in the order of their names.
+
+        Those marked ``tryfirst`` come before the others, those marked ``trylast`` after them.
+        """
         if hook in self._callers:
             return self._callers[hook]
-        implemented = {i.plugin_name for i in getattr(self.manager.hook, hook).get_hookimpls()}
+        implemented = {
+            each.plugin_name: each.trylast - each.tryfirst
+            for each in getattr(self.manager.hook, hook).get_hookimpls()
+        }
         everyone = dict(self.manager.list_name_plugin())
         callers = []
-        for name in sorted(implemented):
+        for name in sorted(implemented, key=lambda name: (implemented[name], name)):
             others = [plugin for other, plugin in everyone.items() if other != name]
             caller = self.manager.subset_hook_caller(hook, remove_plugins=others)
             callers.append((self._owners[name], caller))
@@ -495,22 +502,32 @@ def hooks_replaced(by: Hooks) -> Iterator[None]:
         _replacement = before
 
 
-def open_source(source: str) -> bytes | NDArray[np.uint8] | None:
+def open_source(source: str, roots: Roots | None = None) -> bytes | NDArray[np.uint8] | None:
     """Ask the packs to open a source; ``None`` when it is for nobody.
+
+    Parameters
+    ----------
+    source : str
+        A path or URL that may be read.
+    roots : Roots, optional
+        What else may be read; everything, by default.
 
     Raises
     ------
     ImageReadError
         A pack took it on and failed.
     """
+    from qualipy_core.roots import Roots
+    from qualipy_core.urls import shown
+
     for entry, call in hooks().callers("qualipy_open_source"):
         try:
-            opened = call(source=source)
+            opened = call(source=source, roots=roots or Roots())
         except QualipyError:
             raise
         except Exception as error:
             raise ImageReadError(
-                f"{source} cannot be opened by {entry.distribution} {entry.version}: "
+                f"{shown(source)} cannot be opened by {entry.distribution} {entry.version}: "
                 f"{type(error).__name__}: {error}.",
                 image=source,
             ) from error
@@ -518,7 +535,7 @@ def open_source(source: str) -> bytes | NDArray[np.uint8] | None:
             continue
         if not (isinstance(opened, bytes | bytearray | memoryview) or hasattr(opened, "shape")):
             raise ImageReadError(
-                f"{source} was opened by {entry.distribution} {entry.version} as "
+                f"{shown(source)} was opened by {entry.distribution} {entry.version} as "
                 f"{type(opened).__name__}, not as bytes or an array.",
                 image=source,
             )

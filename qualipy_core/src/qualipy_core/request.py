@@ -10,8 +10,9 @@
 from __future__ import annotations
 
 import json
+import os
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -121,7 +122,11 @@ class Request(BaseModel):
 
 
 def process_request(
-    request: str | bytes | Mapping[str, Any], *, trusted: bool = False, jobs: int = 1
+    request: str | bytes | Mapping[str, Any],
+    *,
+    trusted: bool = False,
+    jobs: int = 1,
+    image_roots: Iterable[str | os.PathLike[str]] | None = None,
 ) -> dict[Any, Any] | bool:
     """Run a job that came as JSON.
 
@@ -134,6 +139,8 @@ def process_request(
         ``svm_file`` and ``tesseract_path``. Refused by default: requests come over networks.
     jobs : int
         As in `qualipy_core.scan`.
+    image_roots : iterable of (str or path), optional
+        As in `qualipy_core.scan`: what the request may name as images.
 
     Returns
     -------
@@ -156,6 +163,7 @@ def process_request(
         job.combine_results,
         job.sort_filters,
         jobs=jobs,
+        image_roots=image_roots,
     )
 
 

@@ -6,6 +6,7 @@ import operator
 from typing import NamedTuple
 
 from qualipy_core.errors import ROITypeError, ROIValueError
+from qualipy_core.urls import shown
 
 
 class ROI(NamedTuple):
@@ -34,7 +35,7 @@ class ROI(NamedTuple):
         ROIValueError
             It is empty or begins left of or above the image.
         """
-        of = f" of {image}" if image else ""
+        of = f" of {shown(image)}" if image else ""
         try:
             if isinstance(value, str | bytes):
                 raise TypeError
@@ -70,7 +71,7 @@ class ROI(NamedTuple):
         """
         width, height = size
         if self.x + self.width > width or self.y + self.height > height:
-            of = f" of {image}" if image else ""
+            of = f" of {shown(image)}" if image else ""
             raise ROIValueError(
                 f"The ROI{of} {tuple(self)} reaches beyond the image, "
                 f"which is {width} × {height} pixels.",
