@@ -33,6 +33,7 @@ from qualipy_core.errors import (
 )
 from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result
+from qualipy_core.roots import Roots
 from qualipy_core.servant import Alive, Died, Servant, TooLong
 
 PREPARE_LIMIT = 60.0
@@ -251,7 +252,7 @@ def _problem(answer: dict[str, Any]) -> str:
     return str(answer.get("failed") or errors.from_dict(answer.get("raised")))
 
 
-_plan = Plan(())  # the child's own
+_plan = Plan((), roots=Roots())  # the child's own
 
 
 def _answer(request: bytes) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
@@ -131,6 +133,25 @@ class TrainableFilter(Filter):
         """
         own: Model | None = getattr(self, "_own_model", None)
         return own if own is not None else _shipped(type(self))
+
+    @final
+    def card(self) -> dict[str, Any] | None:
+        """Return what is to be known about the model in use, from the card beside its file.
+
+        Returns
+        -------
+        dict or None
+            JSON types, as `qualipy_core.training.card` describes them; ``None`` if the model is in
+            memory alone, has no card, or is not the one that the card is of.
+        """
+        from qualipy_core.training import read_card
+
+        if self.svm_file is not None:
+            return read_card(self.svm_file)
+        if self._state() is not None or not self.model_file:
+            return None
+        with _shipped_file(type(self)) as path:
+            return read_card(path)
 
     def train(
         self,
@@ -286,12 +307,20 @@ def _fits(model: Model, names: tuple[str, ...]) -> bool:
     return len(model.mean) == len(names) and model.features in ((), names)
 
 
+@contextmanager
+def _shipped_file(cls: type[TrainableFilter]) -> Iterator[Path]:
+    """The shipped model's path, in a folder that holds its card as well."""
+    package = cls.__module__.rpartition(".")[0]
+    with resources.as_file(resources.files(package) / "models") as folder:
+        yield folder / cls.model_file
+
+
 @cache
 def _shipped(cls: type[TrainableFilter]) -> Model:
     package = cls.__module__.rpartition(".")[0]
     if not (package and cls.model_file):
         raise ModelError(f"{cls.name} ships no model: train one, and give it as svm_file.")
-    with resources.as_file(resources.files(package) / "models" / cls.model_file) as path:
+    with _shipped_file(cls) as path:
         model = Model.load(path)
     if not _fits(model, cls.feature_names):
         raise ModelError(f"The model that {cls.name} ships was trained on other features.")

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,11 +168,31 @@ def card_path(model: str | os.PathLike[str]) -> Path:
 
 
 def write_card(model: str | os.PathLike[str], content: dict[str, Any]) -> Path:
-    """Write the card of a model beside it, and return its path; one that is there is replaced."""
+    """Write the card of a model beside it, and return its path; one that is there is replaced.
+
+    The checksum of the model's file, which must be written already, is added as ``sha256``.
+    """
     path = card_path(model)
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    whole = {**content, "sha256": _checksum(Path(model))}
+    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
+    # What holds no other object takes one line: a figure and its interval are read together.
+    text = re.sub(r"\{[^{}]*\}", lambda flat: re.sub(r"\n\s*", " ", flat[0]), text)
     path.write_text(text + "\n", encoding="utf-8")
     return path
+
+
+def read_card(model: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Return the card that lies beside a model; ``None`` if none does, or if it is another's."""
+    try:
+        content = json.loads(card_path(model).read_text(encoding="utf-8"))
+        own = isinstance(content, dict) and content.get("sha256") == _checksum(Path(model))
+    except (OSError, ValueError):
+        return None
+    return content if own else None
+
+
+def _checksum(model: Path) -> str:
+    return hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 class _Feature(Filter):
