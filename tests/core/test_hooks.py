@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 
-import numpy as np
 import click
+import numpy as np
 import pytest
 from sample_filters import Brightness
 

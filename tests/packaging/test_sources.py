@@ -101,8 +101,8 @@ FORBIDDEN = {
     *("pickle.load", "pickle.Unpickler", "marshal.load", "marshal.loads", "shelve.open"),
     *("joblib.load", "dill.load", "dill.loads", "yaml.load"),
 }
-# The contract's tests pickle a filter of the process itself, and load it again there; a sandbox reads
-# what the process that started it asks.
+# The contract's tests pickle a filter of the process itself, and load it again there; a sandbox
+# reads what the process that started it asks.
 UNPICKLES_ITS_OWN = {"sandbox.py", "testing.py"}
 
 
