@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from documentation import blocks, make_environment, make_photos, run_page
+from documented_servers import Servers
 
 from qualipy_core import errors, hookspecs, plugins
 
@@ -44,7 +45,11 @@ def test_every_example_of_a_page_does_what_it_shows(page, workplace, environment
     if any(block.title == "pyproject.toml" for block in blocks(page)):
         # This page installs packs; the others must not see them.
         environment = make_environment(workplace / "venv")
-    run_page(page, workplace, environment)
+    if any(block.code == "$ redis-server\n" for block in blocks(page)):
+        with Servers(workplace / "servers", environment) as servers:
+            run_page(page, workplace, servers.environment, servers.commands)
+    else:
+        run_page(page, workplace, environment)
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
@@ -104,31 +109,48 @@ def test_every_option_of_every_command_is_documented():
     import click
 
     from qualipy.cli import cli
+    from qualipy_celery.hooks import qualipy_commands
 
     page = text("command-line.md")
     assert isinstance(cli, click.Group)
-    for name, command in cli.commands.items():
+    of_celery = click.Group()
+    qualipy_commands(of_celery)
+    for name, command in {**cli.commands, **of_celery.commands}.items():
         assert f"## `qualipy {name}" in page, f"qualipy {name} has no section"
         section = page.partition(f"## `qualipy {name}")[2].partition("\n## ")[0]
-        for parameter in command.params:
+        inner = command.commands if isinstance(command, click.Group) else {}
+        for each in inner:
+            assert f"`qualipy {name} {each}" in section, f"qualipy {name} {each} is missing"
+        for parameter in (p for each in (command, *inner.values()) for p in each.params):
             if isinstance(parameter, click.Option) and not parameter.hidden:
                 for option in parameter.opts:
                     assert f"`{option}" in section, f"qualipy {name} {option} is not documented"
 
 
-def test_every_module_of_the_core_is_in_the_architecture():
+@pytest.mark.parametrize(
+    ("package", "heading"),
+    [
+        ("qualipy_core", "## The core, module by module"),
+        ("qualipy_celery", "## Distributed jobs, module by module"),
+    ],
+)
+def test_every_module_is_in_the_architecture(package, heading):
     page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    for module in (ROOT / "qualipy_core/src/qualipy_core").glob("[!_]*.py"):
-        assert re.search(rf"^\|[^|]*`{module.stem}`", page, re.M), f"{module.stem} is missing"
+    section = page.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    for module in (ROOT / package / "src" / package).glob("[!_]*.py"):
+        assert re.search(rf"^\|[^|]*`{module.stem}`", section, re.M), f"{module.stem} is missing"
 
 
 def test_every_public_name_is_in_the_reference():
     import qualipy
+    import qualipy_celery
     import qualipy_core
 
     page = text("api.md")
     for name in {*qualipy.__all__, *qualipy_core.__all__}:
         assert f".{name}\n" in page, f"{name} is not in api.md"
+    for name in qualipy_celery.__all__:
+        assert re.search(rf"\bqualipy_celery\.(\w+\.)?{name}\b", page), f"{name} is not in api.md"
 
 
 def test_links_between_pages_lead_somewhere():

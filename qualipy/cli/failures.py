@@ -32,6 +32,7 @@ from qualipy_core.errors import (
     RequestError,
     TrainingError,
     UnknownFilterError,
+    UnknownJobError,
 )
 
 FOUND = 1
@@ -48,6 +49,7 @@ _USAGE_ERRORS = (
     RequestError,
     TrainingError,
     UnknownFilterError,
+    UnknownJobError,
 )
 _INSTALLATION_ERRORS = (ExecutorError, ExternalProgramError, MissingLibraryError, PluginError)
 

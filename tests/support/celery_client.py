@@ -23,7 +23,7 @@ def disconnect() -> None:
         if backend is not None:
             backend.result_consumer.stop()
             backend.result_consumer.subscribed_to.clear()  # for results that are still about
-            backend.client.close()
+            backend.client.connection_pool.disconnect()
     vars(app._local).clear()
     app._backend_cache = None
     app._pool = app.amqp._producer_pool = None

@@ -12,7 +12,9 @@ fence                       what is done with it
 anything else               only looked at by people
 ==========================  ===================================================================
 
-Commands run in a virtual environment of their own, on top of the one that runs the tests.
+Commands run in a virtual environment of their own, on top of the one that runs the tests. A
+``console`` block that is one command among the *services* of the page starts a server: it is left
+running for the rest of the page.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import subprocess
 import sys
 import textwrap
 import venv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -63,8 +65,21 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(language, title[1] if title else None, fence["code"], line)
 
 
-def run_page(page: Path, folder: Path, environment: Mapping[str, str]) -> None:
+def run_page(
+    page: Path,
+    folder: Path,
+    environment: Mapping[str, str],
+    services: Mapping[str, Callable[[], object]] | None = None,
+) -> None:
     """Write, execute and check every block of a page, in a folder.
+
+    Parameters
+    ----------
+    page, folder : Path
+    environment : mapping of str to str
+        The variables of the commands.
+    services : mapping of str to callable, optional
+        What to call instead of running a command that would not end.
 
     Raises
     ------
@@ -74,7 +89,11 @@ def run_page(page: Path, folder: Path, environment: Mapping[str, str]) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     with _importable(folder):
         for block in blocks(page):
-            folder = _run(block, page, names, folder, environment)
+            command = block.code.removeprefix("$ ").rstrip("\n")
+            if services and block.language == "console" and command in services:
+                services[command]()
+            else:
+                folder = _run(block, page, names, folder, environment)
 
 
 def _run(

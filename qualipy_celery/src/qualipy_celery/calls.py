@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from celery import states
+from celery.backends.base import BaseKeyValueStoreBackend
 from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult, ResultSet, assert_will_not_block
@@ -131,8 +133,24 @@ def get_job_status(results: ResultSet) -> float:
     """
     if isinstance(results, ImageResults):
         return results.percent()
-    ready = [result.ready() for result in results]
-    return 100.0 * sum(ready) / len(ready) if ready else 100.0
+    members = list(results)
+    return 100.0 * _ready_of(members) / len(members) if members else 100.0
+
+
+def _ready_of(members: Sequence[Any]) -> int:
+    """Count the results that are there, with one question to a store for all that it keeps."""
+    alone, together = [], defaultdict(list)
+    for each in members:
+        kept = isinstance(each, AsyncResult) and not isinstance(each, ImageResult)
+        if kept and isinstance(each.backend, BaseKeyValueStoreBackend):
+            together[each.backend].append(each.id)
+        else:
+            alone.append(each)
+    ready = sum(bool(each.ready()) for each in alone)
+    for backend, ids in together.items():
+        there = {name for name, _ in backend.get_many(set(ids), interval=0, max_iterations=1)}
+        ready += sum(name in there for name in ids)
+    return ready
 
 
 class ImageResults(ResultSet):  # type: ignore[misc]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -99,9 +99,9 @@ def status(job: str, as_json: bool) -> None:
 @click.argument("job")
 def cancel(job: str) -> None:
     """Give JOB up: workers stop within a second, and it cannot be resumed."""
-    from qualipy_celery import find_job, runs
+    from qualipy_celery import runs
 
-    find_job(job).cancel()
+    _end(job, "cancelled")
     runs.forget(job)
     click.echo(f"Job {job} is cancelled.")
 
@@ -110,9 +110,7 @@ def cancel(job: str) -> None:
 @click.argument("job")
 def stop(job: str) -> None:
     """Interrupt JOB: workers stop within a second; `qualipy jobs resume` goes on."""
-    from qualipy_celery import find_job
-
-    find_job(job).stop()
+    _end(job, "stopped")
     click.echo(f"Job {job} is stopped; `qualipy jobs resume {job}` goes on.")
 
 
@@ -121,8 +119,12 @@ def stop(job: str) -> None:
 def forget(job: str) -> None:
     """Remove the record of JOB, and what was recorded and not fetched."""
     from qualipy_celery import find_job, runs
+    from qualipy_core.errors import JobError
 
-    find_job(job).forget()
+    found = find_job(job)
+    if _state(found.status()) == "running":
+        raise JobError(f"The job {job!r} is running: stop or cancel it first.", job=job)
+    found.forget()
     runs.forget(job)
     click.echo(f"Job {job} is forgotten.")
 
@@ -143,7 +145,13 @@ def resume(context: click.Context, job: str) -> None:
     scan = root.get_command(context, "scan") if isinstance(root, click.Group) else None
     if scan is None:
         raise click.UsageError("`qualipy scan` is not installed here: pip install qualipy.")
-    os.chdir(kept["folder"])
+    try:
+        os.chdir(kept["folder"])
+    except OSError as error:
+        raise click.UsageError(
+            f"The folder in which {job} began cannot be entered: {kept['folder']}: "
+            f"{error.strerror}."
+        ) from None
     params: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in kept["params"].items()
@@ -153,6 +161,18 @@ def resume(context: click.Context, job: str) -> None:
     with click.Context(scan, info_name="scan", parent=context.find_root()) as inner:
         inner.params = params
         inner.invoke(scan, **params)
+
+
+def _end(name: str, how: Literal["cancelled", "stopped"]) -> None:
+    """End a job before its time, if it has not ended yet."""
+    from qualipy_celery import find_job
+    from qualipy_core.errors import JobError
+
+    job = find_job(name)
+    job.cancel() if how == "cancelled" else job.stop()
+    state = job.status().state
+    if state != how:
+        raise JobError(f"The job {name!r} is {state} already.", job=name)
 
 
 def _row(status: JobStatus) -> tuple[str, ...]:

@@ -56,10 +56,9 @@ class Celery:
             for _, ready in order.rest():
                 yield ready
         finally:
-            if job.over:
-                runs.forget(job.id)
-            else:
+            if not job.over:
                 job.stop()
+        runs.forget(job.id)
         for each in old:
             each.forget()
             runs.forget(each.id)

@@ -45,7 +45,7 @@ LARGEST_CHUNK = 256
 GATHER_SECONDS = 0.5  # a slow source of images does not hold back those that it has given
 CHUNKS_PER_WORKER = 3  # one being judged, one waiting for the worker, one on the way
 FEWEST_CHUNKS = 8
-REACH = 10_000  # images between the oldest without outcome and the next to send
+REACH = 50_000  # images between the oldest without outcome and the next to send
 MOST_SENDS = 10  # of a chunk that no worker begins
 AT_ONCE = 3.0  # seconds in which a Redis must answer a person who begins something
 CLIENT_BEAT = 5.0
@@ -422,13 +422,20 @@ class Submission(Job):
     def _send_more(self) -> None:
         while not self._exhausted and (self._chunk is not None or len(self._sent) < self._most()):
             oldest = next(iter(self._where), self._next)
-            if self._chunk is None and self._next - oldest > REACH:
+            if self._chunk is None and self._next - oldest > self._reach():
                 return
             pieces = self._gather(self._size())
             if pieces:
                 self._send(pieces)
             if self._chunk is None and self._look_at < time.monotonic():
                 return  # a source without end that needs no workers leaves time for the rest
+
+    def _reach(self) -> int:
+        """How far to go on while an image is waited for: what bounds results held in order.
+
+        Many workers must not come to a halt for the lease of one that is lost.
+        """
+        return max(REACH, 2 * self._most() * self._size())
 
     def _gather(self, size: int) -> list[Piece]:
         pieces: list[Piece] = []

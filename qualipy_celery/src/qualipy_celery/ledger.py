@@ -37,6 +37,7 @@ State = Literal["running", "stopped", "cancelled", "done"]
 JOBS = "qualipy:jobs"
 KEEP = 7 * 86400  # seconds after its last sign of life that a job is forgotten
 KEEP_DONE = 86400
+FORGOTTEN = "forgotten"  # marks what is left of the record of a job that was deleted
 BLOCK = 200  # entries of the stream read at once
 
 # Commands within scripts are work for Redis, too, and are copied to its file and its replicas: each
@@ -248,6 +249,8 @@ class Ledger:
         }
 
         def begin() -> bool:
+            if self.redis.hexists(meta, FORGOTTEN):
+                self.redis.delete(meta)
             with self.redis.pipeline() as pipe:
                 pipe.hsetnx(meta, "state", "running")
                 for name, value in fields.items():
@@ -396,7 +399,7 @@ class Ledger:
             for name, value in zip(_STATUS, cast("Any", values), strict=True)
             if value is not None
         }
-        if "state" not in told:
+        if "state" not in told or FORGOTTEN in told:
             return None
         return JobStatus(
             id=self.job,
@@ -411,11 +414,14 @@ class Ledger:
         )
 
     def delete(self) -> None:
-        """Remove the record."""
+        """Remove the record; for a day, nothing that comes late is taken for it."""
+        meta = self._keys[0]
 
         def delete() -> None:
             with self.redis.pipeline() as pipe:
                 pipe.delete(*self._keys, self._manifest)
+                pipe.hset(meta, mapping={"state": "cancelled", FORGOTTEN: 1})
+                pipe.expire(meta, KEEP_DONE)
                 pipe.zrem(JOBS, self.job)
                 pipe.execute()
 

@@ -99,7 +99,7 @@ def patiently(
 
 def passes(error: BaseException) -> bool:
     """Whether an error is one that time heals."""
-    if isinstance(error, _REFUSALS):
+    if isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS):
         return False
     if isinstance(error, PASSING):
         return True

@@ -49,8 +49,9 @@ def recalled(name: str) -> dict[str, Any]:
         kept: dict[str, Any] = json.loads(_path(name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise JobError(
-            f"This machine did not begin the job {name!r} by `qualipy scan`. Repeat the command "
-            "there with --resume, or `submit` the same images with resume=True.",
+            f"No unfinished `qualipy scan` of this machine has the job {name!r}: it has ended, was "
+            "cancelled, or was begun elsewhere. Repeat the command there with --resume, or "
+            "`submit` the same images with resume=True.",
             job=name,
         ) from None
     if not kept["params"].get("output"):

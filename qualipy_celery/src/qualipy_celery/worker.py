@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 BEAT = 1.0  # seconds between signs of life, and at most until a cancellation is seen
+WEIGH = 0.5  # seconds between two looks at how much memory the process that judges has
 CAREFUL_TRIES = 3  # images are guilty when whole workers vanish over them this often
 
 _log = logging.getLogger(__name__)
@@ -62,9 +63,9 @@ def run_chunk(message: object, redis: Redis, worker: str) -> None:
     record = _Record(ledger, chunk.id, worker)
     try:
         _judge(chunk, [p for p in chunk.tasks if p.number not in begun.done], record, begun.attempt)
+        record.write(ended=True)
     except _JobOver:
         return
-    record.write(ended=True)
 
 
 def judge(image: str, region: Any, make: functools.partial[Plan]) -> Result:
@@ -133,18 +134,18 @@ class _Record:
 
 def _judge(chunk: Chunk, pieces: list[Piece], record: _Record, attempt: int) -> None:
     careful = attempt > 1  # a process that had this chunk before vanished
+    make = functools.partial(make_plan, chunk.filters, chunk.stop_early, chunk.roots, record.worker)
     for piece in pieces:
         if careful and record.ledger.trying(piece.number) > CAREFUL_TRIES:
             record.add(piece.number, Result(piece.image, error=_died(piece, CAREFUL_TRIES)))
         else:
-            record.add(piece.number, _judged(chunk, piece, record))
+            record.add(piece.number, _judged(piece, chunk.base, make, record))
         if careful:
             record.write(ended=False)
 
 
-def _judged(chunk: Chunk, piece: Piece, record: _Record) -> Result:
-    make = functools.partial(make_plan, chunk.filters, chunk.stop_early, chunk.roots, record.worker)
-    task = opened(piece.image, piece.ROI, chunk.base)
+def _judged(piece: Piece, base: str, make: functools.partial[Plan], record: _Record) -> Result:
+    task = opened(piece.image, piece.ROI, base)
     try:
         return _prepared(make).judge(task, alive=record.alive, every=beat())
     except QualipyError as error:  # the filters of this job cannot even be loaded here
@@ -178,6 +179,20 @@ class _Own:
         self.process = os.getpid()
         self.sandbox = Sandbox(time_limit=settings.time_limit())
         self.plan: tuple[Any, ...] | None = None
+        self.make: functools.partial[Plan] | None = None  #: what asked for it last
+        self._weigh_at = 0.0
+
+    def serves(self, make: functools.partial[Plan]) -> bool:
+        """Whether this plan is ready, in a process that has not grown too large."""
+        if make is not self.make:
+            if (make.func, json.dumps(make.args)) != self.plan:
+                return False
+            self.make = make
+        now = time.monotonic()
+        if now < self._weigh_at:
+            return True
+        self._weigh_at = now + WEIGH
+        return self.sandbox.rss() < settings.worker_memory()
 
 
 _own: _Own | None = None
@@ -194,14 +209,13 @@ def _prepared(make: functools.partial[Plan]) -> Sandbox:
     global _own
     if _own is None or _own.process != os.getpid():  # what was made before a fork is the parent's
         _own = _Own()
-    plan = (make.func, json.dumps(make.args))
-    if _own.plan == plan and _own.sandbox.rss() < settings.worker_memory():
-        return _own.sandbox
     if _own.plan is not None:
+        if _own.serves(make):
+            return _own.sandbox
         _own.sandbox.close()
-        _own.plan = None
+        _own.plan = _own.make = None
     _own.sandbox.prepare(make)
-    _own.plan = plan
+    _own.plan = (make.func, json.dumps(make.args))
     return _own.sandbox
 
 
