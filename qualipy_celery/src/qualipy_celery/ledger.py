@@ -143,14 +143,14 @@ touch()
 # A state is never left but for another that the way allows: cancelled and done are for ever.
 _CHANGE = """
 local state, wanted = redis.call('HGET', meta, 'state'), ARGV[2]
-if not state then return '' end
+if not state or redis.call('HEXISTS', meta, 'forgotten') == 1 then return '' end
 if state == 'cancelled' or state == 'done' then return state end
 redis.call('HSET', meta, 'state', wanted, 'updated', ARGV[3])
 if wanted == 'cancelled' or wanted == 'done' then redis.call('DEL', results, done) end
 redis.call('EXPIRE', meta, keep)
 return wanted
 """
-_STATUS = ("state", "total", "done", "failed", "flagged", "created", "updated", "about")
+_STATUS = ("state", "total", "done", "failed", "flagged", "created", "updated", "about", FORGOTTEN)
 _CHUNK = b"chunk:"
 
 
