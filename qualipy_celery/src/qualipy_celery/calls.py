@@ -18,7 +18,7 @@ from celery.result import AsyncResult, ResultSet, assert_will_not_block
 from qualipy_celery.application import app
 from qualipy_celery.jobs import Submission
 from qualipy_celery.tasks import answer
-from qualipy_core.errors import JobCancelledError, QualipyError
+from qualipy_core.errors import JobCancelledError, JobError, QualipyError
 from qualipy_core.filter import Filter
 from qualipy_core.pipeline import tasks_of
 from qualipy_core.plan import Plan
@@ -175,6 +175,7 @@ class ImageResults(ResultSet):  # type: ignore[misc]
         self._total = total
         self._outcomes: dict[int, Any] = {}
         self._revoked = False
+        self._broken: JobError | None = None
         self._failed = 0
         self._lock = threading.RLock()
         super().__init__([], app=app)
@@ -366,6 +367,8 @@ class ImageResults(ResultSet):  # type: ignore[misc]
     def _advance(self, wait: float) -> None:
         """Take in what has come."""
         with self._lock:
+            if self._broken is not None:
+                raise self._broken
             if self.job.over:
                 return
             try:
@@ -374,6 +377,9 @@ class ImageResults(ResultSet):  # type: ignore[misc]
                 self._revoked = True
                 self.on_ready()
                 return
+            except JobError as error:  # nothing more will come, whoever asks
+                self._broken = error
+                raise
             for number, result in came:
                 self._outcomes[number] = self._formed(result)
                 self.job.taken(number)

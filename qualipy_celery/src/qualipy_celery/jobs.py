@@ -46,7 +46,8 @@ GATHER_SECONDS = 0.5  # a slow source of images does not hold back those that it
 CHUNKS_PER_WORKER = 3  # one being judged, one waiting for the worker, one on the way
 FEWEST_CHUNKS = 8
 REACH = 50_000  # images between the oldest without outcome and the next to send
-MOST_SENDS = 10  # of a chunk that no worker begins
+MOST_SENDS = 10  # of a chunk that no worker begins, though there are workers and no queue
+LONG_QUEUE = 900.0  # seconds after which a message is thought lost though others wait
 AT_ONCE = 3.0  # seconds in which a Redis must answer a person who begins something
 CLIENT_BEAT = 5.0
 READ_EVERY = 0.1  # seconds: what many workers record meanwhile is read together
@@ -211,11 +212,15 @@ class _Sent:
 
     chunk: Chunk
     waiting: set[int]  #: its images that have no outcome yet
-    order: int
+    order: int  #: of its last sending
     life: float  #: when something was last heard of it
     begun: bool = False
     beat: str = ""
-    times: int = 1
+    vain: int = 0  #: how often it was sent and vanished
+    first: int = -1  #: of its first sending
+
+    def __post_init__(self) -> None:
+        self.first = self.order
 
 
 @dataclass
@@ -275,6 +280,8 @@ class Submission(Job):
         }
         self._client = secrets.token_hex(8)
         self._done_before = _Known()
+        self._counts = {"done": 0, "failed": 0, "flagged": 0}
+        self._over = False
         known = self._open(resume and name is not None)
         self._manifest = Manifest(known)
         self._tasks: Iterator[tuple[int, Task]] = zip(
@@ -282,7 +289,6 @@ class Submission(Job):
         )
         self._error: BaseException | None = None  # of the source of images
         self._received = _Known()
-        self._counts = {"done": len(self._done_before), "failed": 0, "flagged": 0}
         self._sent: dict[str, _Sent] = {}
         self._where: dict[int, _Sent] = {}  # by number, in the order of sending
         self._orders = count()
@@ -291,14 +297,15 @@ class Submission(Job):
         self._seconds: float | None = None  # that an image takes, lately
         self._workers: dict[str, float] = {}
         self._after = "0"
-        self._own: list[tuple[int, Result]] = []  # outcomes that no worker was needed for
+        self._came: list[tuple[int, Result]] = []  # outcomes that nobody has been given yet
+        self._pieces: list[Piece] = []  # images for the next chunk
+        self._recorded_here: dict[int, Outcome] = {}  # until they come back
         self._untaken: dict[int, str] = {}  # the stream's entry by number
         self._left: dict[str, int] = {}  # by entry, how many of its outcomes are not taken yet
         self._look_at = self._note_at = self._looked = time.monotonic()
         self._keep_at = self._read_at = 0.0
         self._began = time.monotonic()
         self._told_lonely = False
-        self._over = False
 
     def __iter__(self) -> Iterator[Result]:
         """Yield a result per image in the order of completion, errors among them.
@@ -353,15 +360,14 @@ class Submission(Job):
         if self._over:
             return []
         self._send_more()
-        came, self._own = self._own, []
-        seconds = 0.0 if came else self._wait() if wait is None else wait
+        seconds = 0.0 if self._came else self._wait() if wait is None else wait
         if seconds and len(self._sent) >= FEWEST_CHUNKS:
             time.sleep(max(0.0, min(seconds, self._read_at - time.monotonic())))
         self._read_at = time.monotonic() + READ_EVERY
-        for taken in self._ledger.read(self._after, seconds):
-            came += self._took(*taken)
+        self._read(seconds)
         self._watch()
-        if not (came or self._own or self._where or self._untaken) and self._exhausted:
+        came, self._came = self._came, []
+        if not (came or self._where or self._untaken) and self._exhausted:
             self._finish()
         return came
 
@@ -374,15 +380,16 @@ class Submission(Job):
         if self._error is not None:
             self._ledger.change("stopped")
             raise self._error
-        self._ledger.note(**self._counts)
-        self._ledger.change("done")
+        if not self._ledger.change("done"):  # Redis has lost everything just now
+            self._restore()
+            self._ledger.change("done")
 
     def _open(self, resume: bool) -> dict[str, str]:
         """Begin the record, or take up the one that there is; return its manifest."""
-        if not self._ledger.open(self._about, seconds=AT_ONCE):
-            self._take_up(resume)
-        self._ledger.note(client=self._client)
-        return self._ledger.manifest() if resume else {}
+        if self._ledger.open(self._about, self._client, seconds=AT_ONCE):
+            return {}
+        self._take_up(resume)
+        return self._ledger.manifest()
 
     def _take_up(self, resume: bool) -> None:
         status = self.status()
@@ -399,8 +406,15 @@ class Submission(Job):
                 )
         if status.state == "cancelled":
             raise JobCancelledError(f"The job {self.id!r} was cancelled.", job=self.id)
+        if status.state == "done":
+            self._over = True
+            return
         self._base = status.about.get("base", self._base)
+        # First we become its client, then we look: another one may still be taking outcomes.
+        self._ledger.note(client=self._client)
         self._done_before = _Known(bytearray(self._ledger.done()))
+        status = self.status()
+        self._counts = {"done": status.done, "failed": status.failed, "flagged": status.flagged}
         if status.state == "stopped":
             self._ledger.resume()
 
@@ -438,26 +452,29 @@ class Submission(Job):
         return max(REACH, 2 * self._most() * self._size())
 
     def _gather(self, size: int) -> list[Piece]:
-        pieces: list[Piece] = []
         until = time.monotonic() + GATHER_SECONDS
-        while len(pieces) < size and (self._chunk is not None or time.monotonic() < until):
+        while len(self._pieces) < size and (self._chunk is not None or time.monotonic() < until):
             try:
                 number, task = next(self._tasks)
             except StopIteration:
                 self._end()
                 break
-            except Exception as error:
+            except BaseException as error:
                 self._error = error
                 self._end()
+                if not isinstance(error, Exception):
+                    raise
                 break
             self._next = number + 1
             self._manifest.add(task)
-            if number in self._done_before:
+            # A worker may have recorded it for the client before us, and we have its outcome.
+            if number in self._done_before or number in self._received:
                 continue
             try:
-                pieces.append(piece(number, task))
+                self._pieces.append(piece(number, task))
             except ImageTypeError as error:
-                self._record_here([(number, task.label)], error)
+                self._record_here(number, task.label, error)
+        pieces, self._pieces = self._pieces, []
         return pieces
 
     def _end(self) -> None:
@@ -485,27 +502,29 @@ class Submission(Job):
         shown = {"argsrepr": f"<chunk {chunk.id} of job {self.id}>", "kwargsrepr": "{}"}
         patiently(lambda: process_chunk.apply_async((message,), compression="zlib", **shown))
 
-    def _record_here(self, images: Iterable[tuple[int, str]], error: QualipyError) -> None:
-        """Record an outcome that needs no worker."""
-        results = [(number, Result(label, error=error)) for number, label in images]
-        self._ledger.record(
-            "client",
-            self._client,
-            [Outcome(n, True, False, json.dumps(result.to_dict())) for n, result in results],
-            ended=True,
-        )
-        for number, result in results:
-            self._leave(number)
-            self._note_result(number, result)
-            self._own.append((number, result))
+    def _record_here(self, number: int, label: str, error: QualipyError) -> None:
+        """Record an outcome that needs no worker; it comes back as all others do."""
+        outcome = Outcome(number, True, False, json.dumps(Result(label, error=error).to_dict()))
+        if number not in self._where:  # never sent, but waited for
+            chunk = Chunk(self.id, (Piece(number, label),), ())
+            self._where[number] = _Sent(chunk, {number}, next(self._orders), time.monotonic())
+        self._recorded_here[number] = outcome
+        self._ledger.record("client", self._client, [outcome], ended=True)
 
     # Receiving
+
+    def _read(self, wait: float) -> None:
+        """Take in what was recorded."""
+        for taken in self._ledger.read(self._after, wait):
+            for pair in self._took(*taken):
+                self._came.append(pair)
 
     def _took(
         self, entry: str, _chunk: str, worker: str, outcomes: list[tuple[int, dict[str, Any]]]
     ) -> Iterator[tuple[int, Result]]:
         self._after = entry
-        self._workers[worker] = time.monotonic()
+        if worker != self._client:
+            self._workers[worker] = time.monotonic()
         fresh = [(number, plain) for number, plain in outcomes if number not in self._received]
         self._left[entry] = len(fresh)
         if not fresh:
@@ -516,15 +535,20 @@ class Submission(Job):
             sent = self._leave(number)
             if sent is not None and not plain.get("image"):  # the worker could not read the message
                 plain["image"] = next(p.image for p in sent.chunk.tasks if p.number == number)
-            result = Result.from_dict(plain)
+            try:
+                result = Result.from_dict(plain)
+            except QualipyError as error:  # of a worker whose release makes results otherwise
+                result = Result(str(plain.get("image")), error=error)
             self._note_result(number, result)
             yield number, result
 
     def _note_result(self, number: int, result: Result) -> None:
         self._received.add(number)
-        self._counts["done"] += number not in self._done_before
-        self._counts["failed"] += result.failed
-        self._counts["flagged"] += bool(result.flagged)
+        self._recorded_here.pop(number, None)
+        if number not in self._done_before:
+            self._counts["done"] += 1
+            self._counts["failed"] += result.failed
+            self._counts["flagged"] += bool(result.flagged)
         # The latest images tell best how long the next ones will take.
         old = result.seconds if self._seconds is None else self._seconds
         self._seconds = 0.9 * old + 0.1 * result.seconds
@@ -566,17 +590,7 @@ class Submission(Job):
 
     def _act_on(self, state: str, client: str) -> None:
         if state == "":
-            self._after = "0"
-            total = self._next if self._exhausted else ""
-            self._ledger.restore(
-                bytes(a | b for a, b in _longest(self._received.bits, self._done_before.bits)),
-                state="running",
-                client=self._client,
-                total=total,
-                created=repr(time.time()),
-                about=json.dumps(self._about),
-                **self._counts,
-            )
+            self._restore()
         elif state in ("cancelled", "stopped", "done"):
             self._over = True
             raise JobCancelledError(
@@ -588,6 +602,23 @@ class Submission(Job):
             self._over = True
             raise JobError(f"The job {self.id!r} was resumed by another client.", job=self.id)
 
+    def _restore(self) -> None:
+        """Put back what Redis has lost, as far as it is known here."""
+        self._after = "0"
+        self._ledger.restore(
+            bytes(a | b for a, b in _longest(self._received.bits, self._done_before.bits)),
+            state="running",
+            client=self._client,
+            total=self._next if self._exhausted else "",
+            created=repr(time.time()),
+            about=json.dumps(self._about),
+            **self._counts,
+        )
+        self._ledger.keep_manifest(self._manifest.everything())
+        if self._recorded_here:
+            again = list(self._recorded_here.values())
+            self._ledger.record("client", self._client, again, ended=True)
+
     def _hear(self, beats: dict[str, str], now: float) -> None:
         for name, beat in beats.items():
             sent = self._sent.get(name)
@@ -598,39 +629,56 @@ class Submission(Job):
             del self._workers[worker]
 
     def _send_lost_again(self, now: float, lease: float) -> None:
-        newest = max((sent.order for sent in self._sent.values() if sent.begun), default=-1)
+        # Of a chunk that was sent again, either copy may be begun: the first one tells its place.
+        newest = max((sent.first for sent in self._sent.values() if sent.begun), default=-1)
+        queued: int | None = None
         for sent in list(self._sent.values()):
-            silent = now - sent.life
-            if silent <= lease:
+            if now - sent.life <= lease:
                 continue
             # One that nobody began is lost if a later one was begun, or nothing waits any more.
-            waits = not sent.begun and sent.order > newest and silent < 10 * lease
-            if waits and self._queued():
+            if not sent.begun and sent.order > newest:
+                queued = self._queued() if queued is None else queued
+                if queued and now - sent.life <= max(LONG_QUEUE, 20 * lease):
+                    continue
+                sent.vain += not queued
+            else:
+                sent.vain += not sent.begun
+            if not self._still_waited_for(sent):
                 continue
-            if sent.times >= MOST_SENDS and not sent.begun:
+            if sent.vain >= MOST_SENDS and self._workers:
                 self._give_up(sent)
                 continue
-            sent.times += 1
-            sent.life, sent.order, sent.beat = now, next(self._orders), ""
-            sent.begun = False
+            sent.life, sent.order, sent.begun = now, next(self._orders), False
             _log.info("Sending chunk %s of job %s again.", sent.chunk.id, self.id)
             self._post(sent.chunk)
 
+    def _still_waited_for(self, sent: _Sent) -> bool:
+        """Drop images that have an outcome which is not in the stream: another client took it."""
+        recorded = self._ledger.recorded(sorted(sent.waiting))
+        if recorded:
+            self._read(0.0)
+        for number in recorded - set(self._untaken):
+            if number in sent.waiting:
+                self._done_before.add(number)
+                self._leave(number)
+        return bool(sent.waiting)
+
     def _give_up(self, sent: _Sent) -> None:
-        images = [(p.number, p.image) for p in sent.chunk.tasks if p.number in sent.waiting]
         error = JobError(
-            f"Sent {sent.times} times, and no worker began it: does another program take messages "
-            f"from the queue {app.conf.task_default_queue!r}?",
+            f"Sent {sent.vain} times, and no worker began it: does another program take messages "
+            f"from the queue {_queue()!r}?",
             job=self.id,
         )
-        self._record_here(images, error)
+        for each in sent.chunk.tasks:
+            if each.number in sent.waiting:
+                self._record_here(each.number, each.image, error)
 
     def _queued(self) -> int:
         """How many messages wait in the queue."""
 
         def size() -> int:
-            with app.connection_for_read() as link:
-                queue = app.conf.task_default_queue
+            with app.pool.acquire(block=True) as link:
+                queue = _queue()
                 try:
                     declared = link.default_channel.queue_declare(queue, passive=True)
                 except link.channel_errors:  # there is no such queue while nothing waits in it
@@ -646,6 +694,13 @@ class Submission(Job):
                 "No worker has begun job %s yet. `celery -A qualipy_celery worker` starts one.",
                 self.id,
             )
+
+
+def _queue() -> str:
+    """The queue that chunks go to, by the user's routes if there are any."""
+    route = app.amqp.router.route({}, process_chunk.name)
+    queue = route.get("queue") or app.conf.task_default_queue
+    return str(getattr(queue, "name", queue))
 
 
 def as_sent(plan: Plan) -> list[Any]:

@@ -7,7 +7,7 @@ Each operation is one script, which Redis runs alone and whole.
 ==================================  =============================================================
 key                                 holds
 ==================================  =============================================================
-``qualipy:jobs``                    the jobs that there are, by the time they began
+``qualipy:jobs``                    the jobs that there are, by their last sign of life
 ``qualipy:{ID}:meta``               state, counts, what the job is about; of each chunk under way
                                     how often it was begun in vain, and the last sign of life
 ``qualipy:{ID}:done``               a bit per image: whether its outcome is recorded
@@ -83,6 +83,12 @@ local times = redis.call('HINCRBY', meta, 'image:' .. ARGV[2], 1)
 redis.call('EXPIRE', meta, keep)
 return times
 """
+_LEAVE = """
+local chunk = 'chunk:' .. ARGV[2]
+local times = attempts(redis.call('HGET', meta, chunk))
+if times > 1 then redis.call('HSET', meta, chunk, times - 1) else redis.call('HDEL', meta, chunk) end
+if ARGV[3] ~= '' then redis.call('HDEL', meta, 'image:' .. ARGV[3]) end
+"""
 _BEAT = """
 local chunk, sign = 'chunk:' .. ARGV[2], ARGV[3]
 local known = redis.call('HMGET', meta, 'state', chunk)
@@ -145,8 +151,9 @@ _CHANGE = """
 local state, wanted = redis.call('HGET', meta, 'state'), ARGV[2]
 if not state or redis.call('HEXISTS', meta, 'forgotten') == 1 then return '' end
 if state == 'cancelled' or state == 'done' then return state end
-redis.call('HSET', meta, 'state', wanted, 'updated', ARGV[3])
+-- What frees memory comes first: a Redis that is full then lets the rest through.
 if wanted == 'cancelled' or wanted == 'done' then redis.call('DEL', results, done) end
+redis.call('HSET', meta, 'state', wanted, 'updated', ARGV[3])
 redis.call('EXPIRE', meta, keep)
 return wanted
 """
@@ -226,19 +233,24 @@ class Ledger:
         self._manifest = self._key("manifest")
         self._scripts: dict[str, Callable[..., Any]] = {}
 
-    def open(self, about: Mapping[str, Any], *, seconds: float | None = None) -> bool:
+    def open(
+        self, about: Mapping[str, Any], client: str = "", *, seconds: float | None = None
+    ) -> bool:
         """Begin the record; return whether there was none.
 
         Parameters
         ----------
         about : mapping
             Filters and options, as JSON types.
+        client : str
+            Who begins it: if the answer gets lost, asking again finds one's own.
         seconds : float, optional
             How long to wait for a Redis that does not answer.
         """
         meta = self._keys[0]
         now = repr(time.time())
         fields = {
+            "client": client,
             "about": json.dumps(about),
             "created": now,
             "updated": now,
@@ -256,8 +268,11 @@ class Ledger:
                 for name, value in fields.items():
                     pipe.hsetnx(meta, name, cast("str", value))
                 pipe.expire(meta, KEEP)
+                pipe.zremrangebyscore(JOBS, "-inf", float(now) - KEEP)
                 pipe.zadd(JOBS, {self.job: float(now)}, nx=True)
-                return bool(pipe.execute()[0])
+                pipe.hget(meta, "client")
+                new, *_, owner = pipe.execute()
+                return bool(new) or (bool(client) and owner == client.encode())
 
         return patiently(begin, seconds=seconds)
 
@@ -346,6 +361,7 @@ class Ledger:
         def note() -> Any:
             with self.redis.pipeline(transaction=False) as pipe:
                 pipe.hset(self._keys[0], mapping=cast("Any", values))
+                pipe.zadd(JOBS, {self.job: time.time()})
                 for key in (*self._keys, self._manifest):
                     pipe.expire(key, KEEP)
                 return pipe.execute()
@@ -381,6 +397,29 @@ class Ledger:
         """Return the bitmap of the images that have an outcome."""
         bitmap = patiently(lambda: self.redis.get(self._keys[1]))
         return cast("bytes", bitmap or b"")
+
+    def recorded(self, numbers: Sequence[int]) -> set[int]:
+        """Return which of these images have an outcome."""
+
+        def ask() -> list[int]:
+            bits = self.redis.bitfield(self._keys[1])
+            for number in numbers:
+                bits.get("u1", number)
+            return cast("list[int]", bits.execute())
+
+        return {n for n, bit in zip(numbers, patiently(ask), strict=True) if bit}
+
+    def leave(self, chunk: str, number: int | None) -> None:
+        """Note that a worker lays a chunk down, of its own will and in good health.
+
+        Parameters
+        ----------
+        chunk : str
+            The chunk.
+        number : int, optional
+            The image that it was trying.
+        """
+        self._run(_LEAVE, chunk, "" if number is None else number)
 
     def change(self, state: State, *, seconds: float | None = None) -> str:
         """Change the job's state; return the one that it is in then, ``""`` without a record."""
@@ -418,12 +457,12 @@ class Ledger:
         meta = self._keys[0]
 
         def delete() -> None:
-            with self.redis.pipeline() as pipe:
+            with self.redis.pipeline(transaction=False) as pipe:  # full, it refuses those
                 pipe.delete(*self._keys, self._manifest)
-                pipe.hset(meta, mapping={"state": "cancelled", FORGOTTEN: 1})
-                pipe.expire(meta, KEEP_DONE)
                 pipe.zrem(JOBS, self.job)
                 pipe.execute()
+            self.redis.hset(meta, mapping={"state": "cancelled", FORGOTTEN: 1})
+            self.redis.expire(meta, KEEP_DONE)
 
         patiently(delete)
 
@@ -454,13 +493,15 @@ def known_jobs(redis: Redis, *, seconds: float | None = None) -> Iterator[JobSta
     seconds : float, optional
         How long to wait for a Redis that does not answer.
     """
-    names = patiently(lambda: redis.zrevrange(JOBS, 0, -1), seconds=seconds)
+    names = patiently(lambda: redis.zrange(JOBS, 0, -1), seconds=seconds)
+    known = []
     for name in cast("list[bytes]", names):
         status = Ledger(redis, name.decode()).status()
         if status is None:
             redis.zrem(JOBS, name)
         else:
-            yield status
+            known.append(status)
+    yield from sorted(known, key=lambda status: status.created, reverse=True)
 
 
 def connection(app: Any) -> Redis:

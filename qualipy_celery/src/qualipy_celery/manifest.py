@@ -34,7 +34,8 @@ class Manifest:
         self._known_count = int(count)
         self._count = 0
         self._digest = hashlib.blake2b(digest_size=8)
-        self._whole: dict[str, str] = {}
+        self._whole: dict[str, str] = {}  # by block, all of them
+        self._kept = 0
 
     def add(self, task: Task) -> None:
         """Take an image into account."""
@@ -46,10 +47,16 @@ class Manifest:
 
     def fields(self) -> dict[str, str]:
         """Return what to keep, as far as it is new."""
-        new, self._whole = self._whole, {}
         if self._count < self._known_count:
             return {}  # what is kept says more
+        new = dict(islice(self._whole.items(), self._kept, None))
+        self._kept = len(self._whole)
         return {**new, TAIL: f"{self._count} {self._digest.hexdigest()}"}
+
+    def everything(self) -> dict[str, str]:
+        """Return all that there is to keep, for a Redis that has lost it."""
+        self._kept = 0
+        return {**self._known, **self.fields()}
 
     def checked(self, tasks: Iterator[Task]) -> Iterator[Task]:
         """Yield the tasks, each block once it is known to be what it was.

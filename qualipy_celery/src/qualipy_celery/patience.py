@@ -81,6 +81,8 @@ def patiently(
                 "QUALIPY_RESULT_BACKEND name the right user and password?"
             ) from error
         except Exception as error:
+            if isinstance(error.__cause__, _REFUSALS):
+                raise ExecutorError(f"Redis refuses it: {_told(error)}.") from error
             if not passes(error):
                 raise
             away = time.monotonic() - began

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from qualipy_celery.jobs import Job, Submission
-from qualipy_core.errors import JobError
+from qualipy_core.errors import JobError, UnknownJobError
 
 LIST_ON_STDIN = "-"
 
@@ -42,13 +42,15 @@ def recalled(name: str) -> dict[str, Any]:
 
     Raises
     ------
+    UnknownJobError
+        (LookupError) Nothing.
     JobError
-        (RuntimeError) Nothing, or nothing that can be resumed.
+        (RuntimeError) Nothing that can be resumed.
     """
     try:
         kept: dict[str, Any] = json.loads(_path(name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise JobError(
+        raise UnknownJobError(
             f"No unfinished `qualipy scan` of this machine has the job {name!r}: it has ended, was "
             "cancelled, or was begun elsewhere. Repeat the command there with --resume, or "
             "`submit` the same images with resume=True.",

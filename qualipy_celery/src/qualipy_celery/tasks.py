@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
+from celery.backends.redis import RedisBackend
 from kombu.utils.json import register_type
 
 from qualipy_celery import worker
 from qualipy_celery.application import app
-from qualipy_celery.ledger import connection
+from qualipy_celery.ledger import KEEP_DONE, connection
 from qualipy_celery.messages import plan_of_call
 from qualipy_core import roi
-from qualipy_core.errors import ImageTypeError
+from qualipy_core.errors import ImageTypeError, WorkerDiedError
 from qualipy_core.filter import Filter
 from qualipy_core.result import Result
 
@@ -79,11 +80,32 @@ def process_image(
         raise ImageTypeError(f"An image must be a path or URL here, not {type(image).__name__}.")
     path = os.fspath(image)
     region = None if ROI is None else roi.ROI.parse(ROI, path)
+    if (self.request.delivery_info or {}).get("redelivered"):
+        _check_vanished(self.request.id, path)
     combine = combine_results and not return_predictions
     where = self.request.hostname or "here"
     plain = [each.to_dict() if isinstance(each, Filter) else each for each in filters]
     make = functools.partial(plan_of_call, plain, sort_filters, combine, where)
     return answer(worker.judge(path, region, make), return_predictions, combine_results)
+
+
+def _check_vanished(task: str, image: str) -> None:
+    """End what workers vanish over again and again; without Redis nobody counts.
+
+    Raises
+    ------
+    WorkerDiedError
+        (RuntimeError) It was so often enough.
+    """
+    if not isinstance(app.backend, RedisBackend):
+        return
+    key = f"qualipy:vanished:{task}"
+    times = app.backend.client.incr(key)
+    app.backend.client.expire(key, KEEP_DONE)
+    if times > worker.CAREFUL_TRIES:
+        raise WorkerDiedError(
+            f"{image} was being judged each of {times} times that a worker vanished.", image=image
+        )
 
 
 @app.task(name="qualipy.process_chunk", bind=True, ignore_result=True)  # type: ignore[untyped-decorator]

@@ -11,15 +11,24 @@ import functools
 import json
 import logging
 import os
+import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from celery.exceptions import Reject
 from celery.signals import worker_process_shutdown
 
 from qualipy_celery import settings
 from qualipy_celery.ledger import Ledger, Outcome
 from qualipy_celery.messages import Chunk, Piece, make_plan, numbers_of, opened
-from qualipy_core.errors import MessageError, QualipyError, WorkerDiedError
+from qualipy_core.errors import (
+    ExecutorError,
+    MessageError,
+    ProcessStartError,
+    QualipyError,
+    WorkerDiedError,
+)
 from qualipy_core.plan import Plan
 from qualipy_core.result import Result
 from qualipy_core.sandbox import Sandbox
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
 
 BEAT = 1.0  # seconds between signs of life, and at most until a cancellation is seen
 WEIGH = 0.5  # seconds between two looks at how much memory the process that judges has
+ILL_PAUSE = 5.0  # seconds before a machine that can start no process takes another chunk
 CAREFUL_TRIES = 3  # images are guilty when whole workers vanish over them this often
 
 _log = logging.getLogger(__name__)
@@ -57,7 +67,10 @@ def run_chunk(message: object, redis: Redis, worker: str) -> None:
         _refuse(message, error, redis, worker)
         return
     ledger = Ledger(redis, chunk.job)
-    begun = ledger.begin(chunk.id, worker, [piece.number for piece in chunk.tasks])
+    try:
+        begun = ledger.begin(chunk.id, worker, [piece.number for piece in chunk.tasks])
+    except ExecutorError as error:
+        raise Reject(error, requeue=True) from error
     if begun.attempt == 0:  # stopped or cancelled
         return
     record = _Record(ledger, chunk.id, worker)
@@ -65,7 +78,15 @@ def run_chunk(message: object, redis: Redis, worker: str) -> None:
         _judge(chunk, [p for p in chunk.tasks if p.number not in begun.done], record, begun.attempt)
         record.write(ended=True)
     except _JobOver:
-        return
+        ledger.leave(chunk.id, record.trying)
+    except ProcessStartError as error:
+        # It is this machine that is ill, not the images: others shall have them.
+        _log.error("Chunk %s of job %s is given back: %s", chunk.id, chunk.job, error)
+        ledger.leave(chunk.id, record.trying)
+        time.sleep(ILL_PAUSE)
+        raise Reject(error, requeue=True) from error
+    except _LedgerAwayError as error:
+        raise Reject(error, requeue=True) from error
 
 
 def judge(image: str, region: Any, make: functools.partial[Plan]) -> Result:
@@ -92,6 +113,10 @@ class _JobOver(Exception):  # noqa: N818 (no error: somebody wanted it)
     """The job was stopped or cancelled."""
 
 
+class _LedgerAwayError(Exception):
+    """Redis was away for longer than anybody waits: nothing is known to be recorded."""
+
+
 class _Record:
     """The outcomes of a chunk that are not recorded yet."""
 
@@ -101,6 +126,7 @@ class _Record:
         self.worker = worker
         self._waiting: list[Outcome] = []
         self._told = time.monotonic()
+        self.trying: int | None = None  # the image that is being tried with care
 
     def add(self, number: int, result: Result) -> None:
         """Take an outcome; what has waited for a second is recorded."""
@@ -115,19 +141,28 @@ class _Record:
         ------
         _JobOver
             The job was stopped or cancelled meanwhile.
+        _LedgerAwayError
+            Redis was away for too long.
         """
         if time.monotonic() - self._told < beat():
             return
         if self._waiting:
             self.write(ended=False)
-        state = self.ledger.beat(self._chunk, self.worker)
+        try:
+            state = self.ledger.beat(self._chunk, self.worker)
+        except ExecutorError as error:
+            raise _LedgerAwayError(str(error)) from error
         self._told = time.monotonic()
         if state in ("cancelled", "stopped", "done"):
             raise _JobOver
 
     def write(self, *, ended: bool) -> None:
         """Record what there is."""
-        if self.ledger.record(self._chunk, self.worker, self._waiting, ended=ended) < 0:
+        try:
+            new = self.ledger.record(self._chunk, self.worker, self._waiting, ended=ended)
+        except ExecutorError as error:
+            raise _LedgerAwayError(str(error)) from error
+        if new < 0:
             raise _JobOver
         self._waiting.clear()
 
@@ -136,20 +171,26 @@ def _judge(chunk: Chunk, pieces: list[Piece], record: _Record, attempt: int) -> 
     careful = attempt > 1  # a process that had this chunk before vanished
     make = functools.partial(make_plan, chunk.filters, chunk.stop_early, chunk.roots, record.worker)
     for piece in pieces:
+        if careful:
+            record.trying = piece.number
         if careful and record.ledger.trying(piece.number) > CAREFUL_TRIES:
             record.add(piece.number, Result(piece.image, error=_died(piece, CAREFUL_TRIES)))
         else:
             record.add(piece.number, _judged(piece, chunk.base, make, record))
         if careful:
             record.write(ended=False)
+            record.trying = None
 
 
 def _judged(piece: Piece, base: str, make: functools.partial[Plan], record: _Record) -> Result:
     task = opened(piece.image, piece.ROI, base)
     try:
-        return _prepared(make).judge(task, alive=record.alive, every=beat())
+        own = _prepared(make, record.alive)
+    except ProcessStartError:
+        raise
     except QualipyError as error:  # the filters of this job cannot even be loaded here
         return Result(piece.image, error=error)
+    return own.judge(task, alive=record.alive, every=beat())
 
 
 def _died(piece: Piece, times: int) -> WorkerDiedError:
@@ -173,7 +214,7 @@ def _refuse(message: object, error: MessageError, redis: Redis, worker: str) -> 
 
 
 class _Own:
-    """A process's sandbox, and the plan that it has ready."""
+    """A sandbox, and the plan that it has ready."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
@@ -192,37 +233,40 @@ class _Own:
         if now < self._weigh_at:
             return True
         self._weigh_at = now + WEIGH
-        return self.sandbox.rss() < settings.worker_memory()
+        if self.sandbox.rss() < settings.worker_memory():
+            return True
+        _log.warning("A judging process outgrew QUALIPY_WORKER_MEMORY; a fresh one begins.")
+        return False
 
 
-_own: _Own | None = None
+_here = threading.local()  # a sandbox has one image at a time: threads have one each
 
 
-def _prepared(make: functools.partial[Plan]) -> Sandbox:
-    """Return this process's sandbox with a plan ready in it.
+def _prepared(make: functools.partial[Plan], alive: Callable[[], None] | None = None) -> Sandbox:
+    """Return this thread's sandbox with a plan ready in it.
 
     Raises
     ------
     QualipyError
         The plan cannot be made, or kills or hangs whoever makes it.
     """
-    global _own
-    if _own is None or _own.process != os.getpid():  # what was made before a fork is the parent's
-        _own = _Own()
-    if _own.plan is not None:
-        if _own.serves(make):
-            return _own.sandbox
-        _own.sandbox.close()
-        _own.plan = _own.make = None
-    _own.sandbox.prepare(make)
-    _own.plan = (make.func, json.dumps(make.args))
-    return _own.sandbox
+    own: _Own | None = getattr(_here, "own", None)
+    if own is None or own.process != os.getpid():  # what was made before a fork is the parent's
+        own = _here.own = _Own()
+    if own.plan is not None:
+        if own.serves(make):
+            return own.sandbox
+        own.sandbox.close()
+        own.plan = own.make = None
+    own.sandbox.prepare(make, alive, beat())
+    own.plan = (make.func, json.dumps(make.args))
+    return own.sandbox
 
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 def close(**_: Any) -> None:
     """End the sandbox with the process that it belongs to."""
-    global _own
-    if _own is not None and _own.process == os.getpid():
-        _own.sandbox.close()
-    _own = None
+    own: _Own | None = getattr(_here, "own", None)
+    if own is not None and own.process == os.getpid():
+        own.sandbox.close()
+    _here.own = None

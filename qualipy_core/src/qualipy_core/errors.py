@@ -27,6 +27,7 @@
     ├── ExternalProgramError           (OSError)    a program could not be run  .program
     ├── WorkerDiedError                (RuntimeError) a worker process died on an image  .image
     ├── ExecutorError                  (RuntimeError) workers that cannot be started or reached
+    │   └── ProcessStartError          this machine cannot start a process
     ├── MessageError                   (ValueError) a worker cannot use a message   .worker
     ├── JobError                       (RuntimeError) a job cannot go on            .job
     │   ├── JobCancelledError          somebody cancelled or stopped it
@@ -240,6 +241,10 @@ class WorkerDiedError(QualipyError, RuntimeError):
 
 class ExecutorError(QualipyError, RuntimeError):
     """The workers of a run cannot be started or reached, or none of that name are installed."""
+
+
+class ProcessStartError(ExecutorError):
+    """A machine cannot start a process just now: it is full, or not allowed to."""
 
 
 class MessageError(QualipyError, ValueError):

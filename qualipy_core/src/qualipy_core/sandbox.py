@@ -29,6 +29,7 @@ from qualipy_core.errors import (
     ImageReadError,
     ImageTimeoutError,
     ImageTypeError,
+    ProcessStartError,
     WorkerDiedError,
 )
 from qualipy_core.plan import Plan, Task
@@ -227,7 +228,7 @@ class Sandbox:
                 problem = error
                 time.sleep(pause)
         else:
-            raise ExecutorError(f"No process can be started: {problem}.") from problem
+            raise ProcessStartError(f"No process can be started: {problem}.") from problem
         # Before multiprocessing waits at the exit for a child that won't end by itself.
         self._end = Finalize(self, self._servant.end, exitpriority=100)
 

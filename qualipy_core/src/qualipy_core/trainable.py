@@ -9,11 +9,9 @@ from __future__ import annotations
 import dataclasses
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
@@ -144,14 +142,19 @@ class TrainableFilter(Filter):
             JSON types, as `qualipy_core.training.card` describes them; ``None`` if the model is in
             memory alone, has no card, or is not the one that the card is of.
         """
-        from qualipy_core.training import read_card
+        from qualipy_core import training
 
         if self.svm_file is not None:
-            return read_card(self.svm_file)
-        if self._state() is not None or not self.model_file:
+            return training.read_card(self.svm_file)
+        package = _package(type(self))
+        if self._state() is not None or not (package and self.model_file):
             return None
-        with _shipped_file(type(self)) as path:
-            return read_card(path)
+        folder = resources.files(package) / "models"
+        card = folder / training.card_path(self.model_file).name
+        try:
+            return training.parsed_card(card.read_bytes(), (folder / self.model_file).read_bytes())
+        except OSError:
+            return None
 
     def train(
         self,
@@ -307,20 +310,17 @@ def _fits(model: Model, names: tuple[str, ...]) -> bool:
     return len(model.mean) == len(names) and model.features in ((), names)
 
 
-@contextmanager
-def _shipped_file(cls: type[TrainableFilter]) -> Iterator[Path]:
-    """The shipped model's path, in a folder that holds its card as well."""
-    package = cls.__module__.rpartition(".")[0]
-    with resources.as_file(resources.files(package) / "models") as folder:
-        yield folder / cls.model_file
+def _package(cls: type[TrainableFilter]) -> str:
+    """The package beside whose modules the shipped models lie."""
+    return cls.__module__.rpartition(".")[0]
 
 
 @cache
 def _shipped(cls: type[TrainableFilter]) -> Model:
-    package = cls.__module__.rpartition(".")[0]
+    package = _package(cls)
     if not (package and cls.model_file):
         raise ModelError(f"{cls.name} ships no model: train one, and give it as svm_file.")
-    with _shipped_file(cls) as path:
+    with resources.as_file(resources.files(package) / "models" / cls.model_file) as path:
         model = Model.load(path)
     if not _fits(model, cls.feature_names):
         raise ModelError(f"The model that {cls.name} ships was trained on other features.")

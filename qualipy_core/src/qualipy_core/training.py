@@ -167,13 +167,25 @@ def card_path(model: str | os.PathLike[str]) -> Path:
     return Path(model).with_suffix(CARD_SUFFIX)
 
 
-def write_card(model: str | os.PathLike[str], content: dict[str, Any]) -> Path:
+def write_card(
+    model: str | os.PathLike[str],
+    content: dict[str, Any],
+    *,
+    saved: str | os.PathLike[str] | None = None,
+) -> Path:
     """Write the card of a model beside it, and return its path; one that is there is replaced.
 
-    The checksum of the model's file, which must be written already, is added as ``sha256``.
+    Parameters
+    ----------
+    model : str or path
+        Where the model lies.
+    content : dict
+        What `card` returned. The checksum of the model's file is added, as ``sha256``.
+    saved : str or path, optional
+        Where that file is now, if it is yet to be put in its place.
     """
     path = card_path(model)
-    whole = {**content, "sha256": _checksum(Path(model))}
+    whole = {**content, "sha256": _checksum(Path(saved or model).read_bytes())}
     text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
     # What holds no other object takes one line: a figure and its interval are read together.
     text = re.sub(r"\{[^{}]*\}", lambda flat: re.sub(r"\n\s*", " ", flat[0]), text)
@@ -184,15 +196,23 @@ def write_card(model: str | os.PathLike[str], content: dict[str, Any]) -> Path:
 def read_card(model: str | os.PathLike[str]) -> dict[str, Any] | None:
     """Return the card that lies beside a model; ``None`` if none does, or if it is another's."""
     try:
-        content = json.loads(card_path(model).read_text(encoding="utf-8"))
-        own = isinstance(content, dict) and content.get("sha256") == _checksum(Path(model))
-    except (OSError, ValueError):
+        return parsed_card(card_path(model).read_bytes(), Path(model).read_bytes())
+    except OSError:
         return None
+
+
+def parsed_card(card: bytes, model: bytes) -> dict[str, Any] | None:
+    """Return what a card's file says; ``None`` if it is none, or not of this model's file."""
+    try:
+        content = json.loads(card)
+    except ValueError:
+        return None
+    own = isinstance(content, dict) and content.get("sha256") == _checksum(model)
     return content if own else None
 
 
-def _checksum(model: Path) -> str:
-    return hashlib.sha256(model.read_bytes()).hexdigest()
+def _checksum(model: bytes) -> str:
+    return hashlib.sha256(model).hexdigest()
 
 
 class _Feature(Filter):
