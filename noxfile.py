@@ -25,6 +25,7 @@ TYPED = (
     "qualipy",
     "qualipy_core/src",
     "qualipy_filters_builtin/src",
+    "qualipy_filters_builtin/training",
     "qualipy_celery/src",
     "plugins-example/src",
 )

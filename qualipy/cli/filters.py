@@ -118,6 +118,9 @@ def _explain(name: str, cls: type[Filter]) -> None:
     of = f"{visible(distribution)} {visible(version or '')}, " if distribution else ""
     _echo(f"{click.style(name, bold=True)}  {of}{speed}\n")
     _echo(_laid_out(_documentation(cls)) or _NO_DOCUMENTATION)
+    accuracy = _accuracy(cls)
+    if accuracy:
+        _echo(f"\n{click.style('Accuracy', bold=True)}\n{accuracy}")
     _echo(f"\n{click.style('Parameters', bold=True)}")
     known = parameters.parameters_of(cls)
     for parameter in known:
@@ -135,6 +138,21 @@ def _explain(name: str, cls: type[Filter]) -> None:
         _echo(
             f"  qualipy scan photos/ --filters {name} --set {_quoted(f'{name}.{own.name}={value}')}"
         )
+
+
+def _accuracy(cls: type[Filter]) -> str | None:
+    """What the card of a trained filter's shipped model says about photos it has not seen."""
+    from qualipy_core import TrainableFilter
+
+    card = cls().card() if issubclass(cls, TrainableFilter) else None
+    try:
+        figure = (card or {})["cross_validated"]["balanced_accuracy"]
+        value, low, high = (float(figure[name]) for name in ("value", "low", "high"))
+        photos = int((card or {})["positives"]) + int((card or {})["negatives"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    said = f"Balanced accuracy {value:.2f} ({low:.2f} – {high:.2f}), cross-validated on {photos} "
+    return textwrap.fill(f"{said}labelled photos, as the card of its model says.", _width())
 
 
 _OF_EVERY_FILTER = ("threshold", "invert_threshold", "comparison")

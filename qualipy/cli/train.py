@@ -103,7 +103,7 @@ def train(
     card = training.card(trained, labels, held_out, groups, left_out=len(new.failures))
     with _written(output) as part:
         trained.model.save(part)
-        training.write_card(output, card)
+        training.write_card(output, card, saved=part)
     colours = terminal.has_colours(sys.stdout)
     for line in _report(new, used, output):
         click.echo(line if colours else unstyled(line), color=True)

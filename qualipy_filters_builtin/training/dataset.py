@@ -1,14 +1,15 @@
 """Labelled photos to train and measure on: reading them, and splitting them by source photo.
 
-A dataset is a folder that holds ``manifest.csv`` with the columns ``path, label, class, kind,
-variant, group``. A filter's samples are those whose class has its name. Samples of one group show
-the same source photo, so they must not stand on both sides of a split.
+A dataset is a folder that holds ``manifest.csv`` with the columns ``path, label, class, source,
+licence, kind, variant, group``. A filter's samples are those whose class has its name. Samples of
+one group show the same source photo, so they must not stand on both sides of a split.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,28 @@ class Sample:
         return np.asarray(cv2.imread(str(self.path), cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
 
 
+@dataclass(frozen=True)
+class Row:
+    """One measured photo to train on."""
+
+    features: NDArray[np.float64]
+    positive: bool
+    source: str  #: "labelled" for the filter itself, or where else it is from
+    kind: str  #: how it was made
+    group: str  #: the source photo
+    origin: str = "made"  #: "real", "synthetic" (made by others) or "made" by the recipe
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it is one of the filter's own labelled photos."""
+        return self.source == "labelled"
+
+    @property
+    def trap(self) -> bool:
+        """Whether it was chosen to mislead."""
+        return self.kind.startswith("hardneg_")
+
+
 def load(root: Path, name: str) -> list[Sample]:
     """Return the samples of a filter, in the manifest's order.
 
@@ -62,6 +85,27 @@ def load(root: Path, name: str) -> list[Sample]:
             for row in csv.DictReader(file)
             if row["class"] == name
         ]
+
+
+def collections(root: Path, groups: Iterable[str]) -> dict[str, dict[str, object]]:
+    """Return which public collections source photos are from, how many, and under which licence.
+
+    Parameters
+    ----------
+    root : Path
+        The dataset's folder.
+    groups : iterable of str
+        The source photos.
+    """
+    with (root / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        first = {row["group"]: row for row in reversed(list(csv.DictReader(file)))}
+    found = [
+        (first[group]["source"].partition(":")[0], first[group]["licence"]) for group in set(groups)
+    ]
+    return {
+        name: {"photos": count, "licence": licence}
+        for (name, licence), count in sorted(Counter(found).items())
+    }
 
 
 def folds(groups: list[str], count: int = 5, seed: int = 0) -> Iterator[NDArray[np.bool_]]:

@@ -8,21 +8,20 @@ in four ways that are none. The recipe is deterministic::
 What either gives is then finished like other photos, with other tones, colours and sharpness, and
 what hardly shows any tone-mapping afterwards is left out. Real brackets are fused, too.
 
-It prints the accuracies at 0.5 on held-out groups: on the labelled photos by models that saw no
-labelled photo at all, and on the made ones by models that saw none of the same kind.
+It writes the model with its card, and prints the figures that stand there.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from dataset import Pixels, Sample, load
+from cards import Training, run
+from dataset import Pixels, Row, Sample, load
 from numpy.typing import NDArray
-from ordinary import Photo, Recipe, Row, developed, odd_photos, ordinary_photos, validate
+from ordinary import Photo, Recipe, developed, odd_photos, ordinary_photos
 
 from qualipy_core import Image
 from qualipy_core.models import Model
@@ -60,7 +59,8 @@ def logarithm(photo: Photo, gamma: float) -> tuple[Photo, Plane]:
 def stretched(values: Plane, low: float = 0.5, high: float = 99.5) -> Plane:
     """Return values with these percentiles at 0 and 1, clipped."""
     start, end = np.percentile(values, [low, high])
-    return np.clip((values - start) / max(end - start, 1e-3), 0, 1).astype(np.float32)
+    scaled = np.clip((values - start) / max(end - start, 1e-3), 0, 1)
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def smooth(plane: Plane, sigma: float) -> Plane:
@@ -94,7 +94,8 @@ def relit(photo: Photo, brightness: Plane, saturation: float) -> Photo:
 def displayed(light: Photo, logarithms: Plane, saturation: float, gamma: float) -> Photo:
     """Return light with another logarithmic brightness, made to fit the screen."""
     ratios = np.clip(light / np.maximum(light @ LUMA, 1e-3)[..., None], 0, 8)
-    return np.clip(stretched(logarithms)[..., None] * ratios ** (saturation / gamma), 0, 1)
+    shown = stretched(logarithms)[..., None] * ratios ** (saturation / gamma)
+    return np.asarray(np.clip(shown, 0, 1))
 
 
 def span(photo: Photo | Plane) -> float:
@@ -120,7 +121,7 @@ def contrast_domain(p: Photo, r: Random) -> Photo:
     """Mantiuk, Myszkowski & Seidel 2006, and local contrast."""
     light = np.ascontiguousarray(np.maximum(p, 2e-3) ** 2.2 * r.uniform(1, 4), dtype=np.float32)
     mapper = cv2.createTonemapMantiuk(2.2, r.uniform(0.9, 1.5), r.uniform(0.8, 1.4))
-    mapped = np.nan_to_num(mapper.process(light))
+    mapped = np.nan_to_num(np.asarray(mapper.process(light), dtype=np.float32))
     return _clarity(stretched(mapped, 0.3, 99.7), r, 0.6, 1.1)
 
 
@@ -148,7 +149,7 @@ def gradient_domain(p: Photo, r: Random) -> Photo:
         usual = 0.5 * float(steep.mean()) + 1e-5
         ratio = np.log(np.maximum(steep, usual * 0.1) / usual)
         attenuation += (beta - 1) * cv2.resize(ratio, (width, height))
-        level, number = cv2.pyrDown(level), number + 1
+        level, number = np.asarray(cv2.pyrDown(level), dtype=np.float32), number + 1
     factor = np.exp(np.clip(attenuation, -3, 1.1))
     divergence = np.zeros_like(logs)
     across, down = np.diff(logs, axis=1) * factor[:, :-1], np.diff(logs, axis=0) * factor[:-1]
@@ -178,7 +179,7 @@ def equalised_tiles(p: Photo, r: Random) -> Photo:
     lab = cv2.cvtColor(np.rint(p * 255).astype(np.uint8), cv2.COLOR_RGB2LAB)
     tiles = int(r.integers(4, 13))
     lab[..., 0] = cv2.createCLAHE(r.uniform(3.5, 9), (tiles, tiles)).apply(lab[..., 0])
-    made = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).astype(np.float32) / 255
+    made = np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), dtype=np.float32) / np.float32(255)
     return saturated(made, r.uniform(0.8, 1.5))
 
 
@@ -237,7 +238,7 @@ def laplacian_powers(p: Photo, r: Random) -> Photo:
     light, logs = logarithm(p, 1.6)
     level, bands = stretched(logs, 0.2, 99.8), []
     for _ in range(max(2, int(np.log2(min(logs.shape)) - 3))):
-        coarse = cv2.pyrDown(level)
+        coarse = np.asarray(cv2.pyrDown(level), dtype=np.float32)
         bands.append(level - cv2.pyrUp(coarse, dstsize=level.shape[::-1]))
         level = coarse
     power, turn = r.uniform(0.55, 0.75), r.uniform(0.12, 0.3)
@@ -274,7 +275,7 @@ def domain_transform(p: Photo, r: Random) -> Photo:
     pixels = np.rint(p * 255).astype(np.uint8)
     sigma = span(p) * r.uniform(0.03, 0.08)
     base = cv2.edgePreservingFilter(pixels, None, 1, sigma, r.uniform(0.25, 0.6))
-    flat = luma(base.astype(np.float32) / 255)
+    flat = luma(np.asarray(base, dtype=np.float32) / np.float32(255))
     detail = r.uniform(2.5, 5.0) * (luma(p) - flat)
     mapped = np.clip(0.5 + r.uniform(0.4, 0.7) * (flat - 0.5) + detail, 0, 1)
     return saturated(relit(p, mapped, 1), r.uniform(0.8, 1.4))
@@ -285,8 +286,8 @@ def local_range(p: Photo, r: Random) -> Photo:
     bright = stretched(luma(p))
     side = max(5, int(span(p) * r.uniform(0.06, 0.15))) | 1
     area = np.ones((side, side), np.uint8)
-    low = smooth(cv2.erode(bright, area), side / 2)
-    high = smooth(cv2.dilate(bright, area), side / 2)
+    low = smooth(np.asarray(cv2.erode(bright, area), dtype=np.float32), side / 2)
+    high = smooth(np.asarray(cv2.dilate(bright, area), dtype=np.float32), side / 2)
     local, share = (bright - low) / np.maximum(high - low, 0.12), r.uniform(0.6, 0.9)
     mapped = np.clip((1 - share) * bright + share * local, 0, 1)
     return saturated(relit(p, mapped.astype(np.float32), 1), r.uniform(0.7, 1.4))
@@ -383,7 +384,8 @@ def equalised(p: Photo, r: Random) -> Photo:
     lab = cv2.cvtColor(np.rint(p * 255).astype(np.uint8), cv2.COLOR_RGB2LAB)
     lab[..., 0] = cv2.equalizeHist(lab[..., 0])
     share = np.float32(r.uniform(0.1, 0.5))
-    return (1 - share) * p + share * cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).astype("f4") / 255
+    even = np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), dtype=np.float32)
+    return np.asarray((1 - share) * p + share * even / np.float32(255), dtype=np.float32)
 
 
 def faded(p: Photo, r: Random) -> Photo:
@@ -475,8 +477,10 @@ def rows(root: Path) -> list[Row]:
     measure = HDR().features
     found: list[Row] = []
 
-    def add(pixels: Pixels, positive: bool, source: str, kind: str, group: str) -> None:
-        found.append(Row(measure(Image.open(pixels)), positive, source, kind, group))
+    def add(
+        pixels: Pixels, positive: bool, source: str, kind: str, group: str, origin: str = "made"
+    ) -> None:
+        found.append(Row(measure(Image.open(pixels)), positive, source, kind, group, origin))
 
     def make(photo: Photo, recipe: Recipe, group: str, random: Random) -> None:
         def whole(given: Photo, random: Random) -> Photo:
@@ -488,11 +492,12 @@ def rows(root: Path) -> list[Row]:
             add(pixels, positive, "made", recipe.__name__, group)
 
     for sample in load(root, "hdr"):
-        add(sample.read(), sample.positive, "labelled", sample.variant, sample.group)
+        variant, group = sample.variant, sample.group
+        add(sample.read(), sample.positive, "labelled", variant, group, sample.kind)
     for index, sample in enumerate(ordinary_photos(root, "hdr")):
         random = np.random.default_rng([6, index])
         pixels = sample.read()
-        add(pixels, False, "ordinary", "ordinary", sample.group)
+        add(pixels, False, "ordinary", "ordinary", sample.group, "real")
         photo = pixels.astype(np.float32) / np.float32(255)
         for recipes, count in ((TONE_MAPPERS, TONE_MAPPED_PER_PHOTO), (CHANGES, CHANGED_PER_PHOTO)):
             for number in random.choice(len(recipes), count, replace=False):
@@ -502,9 +507,9 @@ def rows(root: Path) -> list[Row]:
         photo = bracket_fused(dark.read(), light.read())
         for recipe in (lifted_detail, lifted_octaves, clarity):
             make(photo, recipe, dark.group, random)
-        add(dark.read(), False, "ordinary", "bracket", dark.group)
+        add(dark.read(), False, "ordinary", "bracket", dark.group, "real")
     for name, sample in odd_photos(root):
-        add(sample.read(), False, "odd", name, sample.group)
+        add(sample.read(), False, "odd", name, sample.group, "real")
     return found
 
 
@@ -515,8 +520,10 @@ def brackets(root: Path) -> Iterator[tuple[Sample, Sample]]:
         if sample.variant.startswith("exposure_bracket"):
             pairs.setdefault(sample.path.stem[:-2], []).append(sample)
     for key in sorted(pairs):
-        if len(pairs[key]) == 2 and np.array_equal(*(s.read().shape for s in pairs[key])):
-            yield pairs[key][0], pairs[key][1]
+        if len(pairs[key]) == 2:
+            dark, light = pairs[key]
+            if dark.read().shape == light.read().shape:
+                yield dark, light
 
 
 def bracket_fused(dark: Pixels, light: Pixels) -> Photo:
@@ -566,19 +573,25 @@ def reduced(model: Model, count: int) -> Model:
     return replace(model, vectors=vectors[chosen], coefficients=coefficients)
 
 
-def main() -> None:
-    """Train, validate and save."""
-    parser = argparse.ArgumentParser(description="Train the shipped model of hdr.")
-    parser.add_argument("photos", type=Path, help="the folder of labelled photos")
-    parser.add_argument("model", type=Path, help="the model file to write")
-    arguments = parser.parse_args()
-    cv2.setNumThreads(1)
-    samples = rows(arguments.photos)
-    model = fit(samples)
-    model.save(arguments.model)
-    print(f"{len(samples)} samples, {len(model.vectors)} support vectors", flush=True)
-    validate(samples, fit, [recipe.__name__ for recipe in TONE_MAPPERS])
+TRAINING = Training(
+    filter=HDR,
+    rows=rows,
+    fit=fit,
+    families=[{recipe.__name__} for recipe in TONE_MAPPERS],
+    hidden=lambda row: True,
+    made="Every ordinary photo tone-mapped in four of eighteen ways, whose strengths are drawn, "
+    "and changed in four ways that are none, then finished with other tones, colours and "
+    "sharpness; pairs of exposures fused. What hardly shows is left out.",
+    unseen="Labelled photos: no labelled photo was in the training. Made ones: neither those, nor "
+    "any of the same tone-mapper.",
+    failures=(
+        "A mild effect is missed.",
+        "Textures in hard light and harshly raised contrast are flagged at times.",
+        "Hardly any real tone-mapped photo is in the data.",
+    ),
+    unseen_folds=2,
+)
 
 
 if __name__ == "__main__":
-    main()
+    run(TRAINING)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from dataset import Pixels, Sample, balanced_accuracy, folds, load
+from dataset import Pixels, Row, Sample, balanced_accuracy, folds, load
 from numpy.typing import NDArray
 
 from qualipy_core.models import Model
@@ -27,17 +26,6 @@ ORDINARY = ("blurred_context", "highlights", "multiple_salient_regions", "object
             "text_detection")  # fmt: skip
 # … and those of these are odd in their own way: negatives, but nothing to make positives of.
 ODD = ("exposure", "pattern", "framed", "whole_blur", "fisheye")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One training sample."""
-
-    features: NDArray[np.float64]
-    positive: bool
-    source: str  #: "labelled", "ordinary", "made" or "odd"
-    kind: str
-    group: str
 
 
 def ordinary_photos(root: Path, name: str) -> list[Sample]:
@@ -71,7 +59,8 @@ def developed(photo: Photo, recipe: Recipe, random: np.random.Generator) -> Pixe
     pixels = np.rint(made * 255).astype(np.uint8)
     if random.random() < 0.5:
         scale = random.uniform(0.7, 1)
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        reduced = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        pixels = np.asarray(reduced, dtype=np.uint8)
     quality = int(random.integers(78, 94))
     code = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR_RGB), dtype=np.uint8)

@@ -6,9 +6,12 @@ import json
 import os
 import signal
 import sys
+import textwrap
 import time
 
 import pytest
+
+from qualipy_core import plugins
 
 TINT = """
     import time
@@ -71,6 +74,28 @@ def test_the_card_says_what_the_model_is_made_of(invoke, labelled):
     assert (card["positives"], card["negatives"], card["left_out"]) == (10, 10, 0)
     assert card["cross_validated"]["balanced_accuracy"]["value"] > 0.8
     assert str(labelled) not in (labelled / "mine.json").read_text()
+
+
+def test_a_filter_is_explained_with_what_the_card_of_its_shipped_model_says(site, invoke, labelled):
+    invoke("train", "tint", *FOLDERS, "-o", "mine.npz")
+    models = site.path / "demo_shipped" / "models"
+    models.mkdir(parents=True)
+    (models.parent / "__init__.py").touch()
+    code = TINT.replace('"tint"', '"shipped"').replace(
+        "kernel = ", 'model_file = "m.npz"; kernel = '
+    )
+    (models.parent / "shipped.py").write_text(textwrap.dedent(code))
+    points = {"qualipy.filters": {"shipped": "demo_shipped.shipped:Tint"}}
+    site.install("shipping-pack", "1.0", points)
+    plugins.refresh()
+    (models / "m.npz").write_bytes((labelled / "mine.npz").read_bytes())
+    card = (labelled / "mine.json").read_text()
+    anothers = card.replace('"sha256": "', '"sha256": "0')
+    for text, shown in (("", False), (card, True), (anothers, False), (card[:99], False)):
+        (models / "m.json").write_text(text)
+        explained = invoke("filters", "shipped")
+        assert explained.exit_code == 0, explained.output
+        assert ("cross-validated on 20 labelled photos" in explained.stdout) == shown
 
 
 def test_the_model_in_use_stands_beside_the_new_one(invoke, labelled):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 
@@ -119,6 +120,27 @@ def test_a_model_is_saved_with_its_card(tmp_path):
     figure = card["cross_validated"]["roc_auc"]
     assert 0.5 < figure["low"] < figure["value"] <= figure["high"] <= 1
     assert str(tmp_path) not in training.card_path(path).read_text()
+    assert trained.card() == training.read_card(path) == card
+
+
+def test_a_card_is_shown_for_its_own_model_alone(tmp_path):
+    path = tmp_path / "tinted.npz"
+    trained = Tinted().train(IMAGES, LABELS, path)
+    kept = path.read_bytes()
+    path.write_bytes(kept + b" ")
+    assert trained.card() is None
+    path.write_bytes(kept)
+    assert trained.card()["sha256"] == hashlib.sha256(kept).hexdigest()
+    for broken in ("", "{", "[]", "null", "\N{LATIN SMALL LETTER E WITH ACUTE}"):
+        training.card_path(path).write_bytes(broken.encode("latin-1"))
+        assert trained.card() is None
+    training.card_path(path).unlink()
+    assert trained.card() is None
+
+
+def test_a_model_in_memory_and_none_have_no_card():
+    assert Tinted().train(IMAGES, LABELS).card() is None
+    assert Fussy().card() is None
 
 
 def test_training_is_the_same_twice_and_with_any_number_of_workers(tmp_path):

@@ -71,6 +71,15 @@ def test_blurring_the_background_raises_the_prediction(name):
     assert slight < strong
 
 
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "rocket"])
+def test_more_blur_of_the_background_never_lowers_the_prediction(name):
+    photo = getattr(data, name)()
+    # up to where a background is visibly blurred, an edge or two decide
+    values = [probability(photo)]
+    values += [probability(with_background(photo, gaussian(photo, r))) for r in (4, 6, 8, 12, 16)]
+    assert (np.diff(values) >= -0.02).all()
+
+
 @pytest.mark.parametrize("name", TEXTURES)
 def test_blurring_the_subject_too_lowers_the_prediction(name):
     scene = with_background(textured_scene(name), disc(textured_scene(name), 10))

@@ -76,8 +76,8 @@ def photo(scale: float = 1.0) -> np.ndarray:
     return cv2.resize(data.astronaut(), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
 
 
-def jpeg(pixels: np.ndarray) -> bytes:
-    ok, encoded = cv2.imencode(".jpg", pixels[..., ::-1])
+def jpeg(pixels: np.ndarray, quality: int = 95) -> bytes:
+    ok, encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert ok
     return encoded.tobytes()
 
@@ -180,6 +180,54 @@ def test_mirroring_a_photo_changes_little(name):
         plain = builtin(name)().predict(picture, False)
         mirrored = np.ascontiguousarray(picture[:, ::-1])
         assert builtin(name)().predict(mirrored, False) == pytest.approx(plain, abs=0.1)
+
+
+LARGE = 12_000_000  # pixels, a camera's
+PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "retina")
+# How much of a prediction may hang on how a large photo was saved. A lens is told by few edges;
+# regions are counted in a coarse map; shares of the area are compared with 0.05.
+AGREEMENT = {"fisheye": 0.3, "multiple_salient_regions": 0.1, "object_too_small": 0.01}
+USUAL_AGREEMENT = 0.05
+
+
+def resized(pixels: np.ndarray, count: int) -> np.ndarray:
+    scale = (count / (pixels.shape[0] * pixels.shape[1])) ** 0.5
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=how)
+
+
+@pytest.fixture(scope="module", params=PHOTOS)
+def saved_again(request):
+    """What all filters measure on a large photo with a sensor's noise, and on its copies."""
+    large = resized(getattr(data, request.param)(), LARGE).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 6, (large.shape[0] // 2, large.shape[1] // 2))
+    large += cv2.resize(noise.astype(np.float32), large.shape[1::-1])[..., None]
+    large = np.clip(large, 0, 255).astype(np.uint8)
+    made = {
+        "as it is": jpeg(large, 97),
+        "at quality 85": jpeg(large, 85),
+        "halved": jpeg(resized(large, LARGE // 4)),
+        "of 1 megapixel": jpeg(resized(large, 1_000_000)),
+    }
+    return {
+        how: dict(result.predictions)
+        for how, result in zip(made, scan(made.values(), NAMES), strict=True)
+    }
+
+
+@pytest.mark.parametrize("how", ["at quality 85", "halved", "of 1 megapixel"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_large_photo_and_its_copy_agree(saved_again, name, how):
+    limit = AGREEMENT.get(name, USUAL_AGREEMENT)
+    assert saved_again[how][name] == pytest.approx(saved_again["as it is"][name], abs=limit)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_jpeg_of_a_small_photo_changes_little(name):
+    for photo in ("astronaut", "chelsea", "rocket", "retina"):
+        pixels = getattr(data, photo)()
+        plain = builtin(name)().predict(pixels, False)
+        assert builtin(name)().predict(jpeg(pixels, 85), False) == pytest.approx(plain, abs=0.15)
 
 
 def test_every_pair_of_filters_shares_one_image_without_harm():

@@ -72,11 +72,13 @@ def test_the_core_requires_five_libraries(built):
     }
 
 
-def test_every_model_that_a_filter_names_is_in_the_wheel(built, projects):
+def test_every_model_is_in_the_wheel_with_its_card(built, projects):
     (pack,) = (project for project in projects if project.name == "qualipy-filters-builtin")
-    models = {path.name for path in pack.folder.glob("src/**/*.npz")}
-    members = built[pack.name].members
-    assert models == {name.rpartition("/")[2] for name in members if name.endswith(".npz")}
+    models = {path.name for path in pack.folder.glob("src/*/models/*")}
+    members = [name for name in built[pack.name].members if "/models/" in name]
+    assert models == {name.rpartition("/")[2] for name in members}
+    stems = {name.partition(".")[0] for name in models}
+    assert models == {f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".json")}
 
 
 def test_no_wheel_holds_tests_or_training(wheels):
@@ -136,6 +138,7 @@ def test_importing_and_listing_load_neither_pixels_nor_packs_nor_celery(everythi
     tell = "import json, sys; print(json.dumps([name.partition('.')[0] for name in sys.modules]))"
     loaded = everything.json(f"{what}\n{tell}")
     heavy = {"cv2", "numpy", "sklearn", "scipy", "celery", "kombu", "redis", "pydantic"}
+    heavy |= {"fsspec", "aiohttp", "asyncio"}
     packs = {"qualipy_filters_builtin", "qualipy_celery", "qualipy_example_pack"}
     assert not set(loaded) & (heavy | packs)
 
@@ -148,6 +151,13 @@ def test_the_command_line_lists_the_filters_and_scans(everything):
         "qualipy", "scan", "grey.png", "--filters", "framed,exposure", "--format", "jsonl"
     )
     assert set(json.loads(scanned)["predictions"]) == {"framed", "exposure"}
+
+
+def test_a_url_without_the_extra_is_an_error_of_that_photo_which_says_what_to_install(everything):
+    scanned = everything.command(
+        "qualipy", "scan", "https://host/a.jpg", "--format", "jsonl", "--fail-on", "never"
+    )
+    assert 'pip install "qualipy-core[remote]"' in json.loads(scanned)["error"]["message"]
 
 
 def test_a_pack_appears_when_it_is_installed_and_vanishes_when_it_is_uninstalled(
