@@ -310,8 +310,7 @@ class ImageResults(ResultSet):  # type: ignore[misc]
         with self._lock:
             if not self._complete():
                 self.job.cancel()
-                self._revoked = True
-                self.on_ready()
+                self._give_up()
 
     def forget(self) -> None:
         """Remove the record of the job."""
@@ -374,8 +373,7 @@ class ImageResults(ResultSet):  # type: ignore[misc]
             try:
                 came = self.job.advance(wait)
             except JobCancelledError:
-                self._revoked = True
-                self.on_ready()
+                self._give_up()
                 return
             except JobError as error:  # nothing more will come, whoever asks
                 self._broken = error
@@ -383,8 +381,16 @@ class ImageResults(ResultSet):  # type: ignore[misc]
             for number, result in came:
                 self._outcomes[number] = self._formed(result)
                 self.job.taken(number)
+                self.results.fulfil(number)
             if len(self._outcomes) == self._total:
                 self._end()
+
+    def _give_up(self) -> None:
+        if not self._revoked:
+            self._revoked = True
+            for number in range(self._total):
+                self.results.fulfil(number)
+            self.on_ready()
 
     def _end(self) -> None:
         while not self.job.over:
@@ -419,6 +425,18 @@ class ImageResult(AsyncResult):  # type: ignore[misc]
         return meta["result"]
 
     wait = get
+
+    def then(self, callback: Any, on_error: Any = None, weak: bool = False) -> Any:
+        """Call back with this result once it is there, while somebody asks for any of the set."""
+        promise = self.on_ready.then(callback, on_error)
+        if self._is_there():
+            self.fulfil()
+        return promise
+
+    def fulfil(self) -> None:
+        """Keep what was promised."""
+        if not self.on_ready.ready:
+            self.on_ready(self)
 
     def revoke(self, *_: Any, **__: Any) -> None:
         """Not for one image: a chunk of them is one task.
@@ -463,3 +481,8 @@ class _Members(Sequence[ImageResult]):
         if number not in self._made:
             self._made[number] = ImageResult(self._owner, number)
         return self._made[number]
+
+    def fulfil(self, number: int) -> None:
+        """Tell those who wait for one result."""
+        if number in self._made:
+            self._made[number].fulfil()

@@ -443,6 +443,9 @@ class Submission(Job):
                 self._send(pieces)
             if self._chunk is None and self._look_at < time.monotonic():
                 return  # a source without end that needs no workers leaves time for the rest
+        if self._pieces:  # gathered when something came in between
+            pieces, self._pieces = self._pieces, []
+            self._send(pieces)
 
     def _reach(self) -> int:
         """How far to go on while an image is waited for: what bounds results held in order.

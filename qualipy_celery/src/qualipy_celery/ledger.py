@@ -86,7 +86,8 @@ return times
 _LEAVE = """
 local chunk = 'chunk:' .. ARGV[2]
 local times = attempts(redis.call('HGET', meta, chunk))
-if times > 1 then redis.call('HSET', meta, chunk, times - 1) else redis.call('HDEL', meta, chunk) end
+if times > 1 then redis.call('HSET', meta, chunk, times - 1)
+else redis.call('HDEL', meta, chunk) end
 if ARGV[3] ~= '' then redis.call('HDEL', meta, 'image:' .. ARGV[3]) end
 """
 _BEAT = """
