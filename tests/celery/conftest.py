@@ -175,6 +175,7 @@ def standing(
     from qualipy_celery.jobs import Job
 
     request.node.stash[_workers] = [_session_standing.worker]
+    assert _session_standing.worker.returncode is None, "an earlier test has ended the worker"
     connect(_session_standing.url)
     yield _session_standing
     _session_standing.server.client().delete("qualipy")

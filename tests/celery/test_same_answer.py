@@ -104,28 +104,33 @@ def test_all_built_in_filters_on_good_and_bad_images(standing, cases):
     assert sorted(submitted) == list(range(len(cases)))
     assert all(same(one, submitted[number]) for number, one in enumerate(expected))
 
-    for predictions in (True, False):
-        answers = celery_process(images, filters, rois, predictions)
-        tasks = [process_image.delay(image, filters, roi, predictions) for image, roi in cases]
-        for number, (image, roi) in enumerate(cases):
-            one = expected[number]
-            if one.error is None:
-                values = one.predictions if predictions else one.decisions
-                here = process(image, filters, roi, predictions, combine_results=False)
-                assert here == {image: values}
-                assert answers[number].get(timeout=TIMEOUT) == {image: values}
-                assert tasks[number].get(timeout=TIMEOUT) == {image: values}
-                continue
-            with pytest.raises(type(one.error)) as locally:
-                process(image, filters, roi, predictions, combine_results=False)
-            errors = [locally.value]
-            for way in (answers[number], tasks[number]):
-                with pytest.raises(type(one.error)) as caught:
-                    way.get(timeout=TIMEOUT)
-                errors.append(caught.value)
-            assert {str(error) for error in errors} == {str(one.error)}
-            # Celery carries an error's class and message, and no attributes.
-            assert [error.image for error in errors] == [image, image, None]
+    # One way after the other: a worker's process has one set of filters ready at a time.
+    both = (True, False)
+    answers = {each: celery_process(images, filters, rois, each) for each in both}
+    for each in both:
+        answers[each].get(timeout=TIMEOUT, propagate=False)
+    tasks = {
+        each: [process_image.delay(image, filters, roi, each) for image, roi in cases]
+        for each in both
+    }
+    for predictions, number in itertools.product(both, range(len(cases))):
+        (image, roi), one = cases[number], expected[number]
+        there = answers[predictions][number], tasks[predictions][number]
+        if one.error is None:
+            value = {image: one.predictions if predictions else one.decisions}
+            assert process(image, filters, roi, predictions, combine_results=False) == value
+            assert [each.get(timeout=TIMEOUT) for each in there] == [value, value]
+            continue
+        with pytest.raises(type(one.error)) as caught:
+            process(image, filters, roi, predictions, combine_results=False)
+        errors = [caught.value]
+        for each in there:
+            with pytest.raises(type(one.error)) as caught:
+                each.get(timeout=TIMEOUT)
+            errors.append(caught.value)
+        assert {str(error) for error in errors} == {str(one.error)}
+        # Celery carries an error's class and message, and no attributes.
+        assert [error.image for error in errors] == [image, image, None]
 
 
 def test_combined_decisions_and_leaving_out_early(standing, cases):

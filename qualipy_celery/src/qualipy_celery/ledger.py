@@ -150,7 +150,7 @@ touch()
 # A state is never left but for another that the way allows: cancelled and done are for ever.
 _CHANGE = """
 local state, wanted = redis.call('HGET', meta, 'state'), ARGV[2]
-if not state or redis.call('HEXISTS', meta, 'forgotten') == 1 then return '' end
+if not state or redis.call('HGET', meta, 'forgotten') then return '' end
 if state == 'cancelled' or state == 'done' then return state end
 -- What frees memory comes first: a Redis that is full then lets the rest through.
 if wanted == 'cancelled' or wanted == 'done' then redis.call('DEL', results, done) end
@@ -262,7 +262,7 @@ class Ledger:
         }
 
         def begin() -> bool:
-            if self.redis.hexists(meta, FORGOTTEN):
+            if self.redis.hget(meta, FORGOTTEN):
                 self.redis.delete(meta)
             with self.redis.pipeline() as pipe:
                 pipe.hsetnx(meta, "state", "running")

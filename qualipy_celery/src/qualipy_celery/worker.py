@@ -24,6 +24,7 @@ from qualipy_celery.ledger import Ledger, Outcome
 from qualipy_celery.messages import Chunk, Piece, make_plan, numbers_of, opened
 from qualipy_core.errors import (
     ExecutorError,
+    ImageReadError,
     MessageError,
     ProcessStartError,
     QualipyError,
@@ -190,7 +191,14 @@ def _judged(piece: Piece, base: str, make: functools.partial[Plan], record: _Rec
         raise
     except QualipyError as error:  # the filters of this job cannot even be loaded here
         return Result(piece.image, error=error)
-    return own.judge(task, alive=record.alive, every=beat())
+    try:
+        return own.judge(task, alive=record.alive, every=beat())
+    except (_JobOver, _LedgerAwayError, ProcessStartError):
+        raise
+    except Exception as error:  # else it would be sent, and raise, for ever
+        _log.exception("Judging %r failed.", piece.image)
+        what = f"{piece.image} cannot be judged: {type(error).__name__}: {error}."
+        return Result(piece.image, error=ImageReadError(what, image=piece.image))
 
 
 def _died(piece: Piece, times: int) -> WorkerDiedError:
