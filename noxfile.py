@@ -7,6 +7,7 @@ which the wheels are tried, is made by the tests that need it.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def tests(session: nox.Session) -> None:
         debian.provide_programs()
     except debian.MissingProgramError as error:
         session.error(str(error))
-    chosen = session.posargs or ["--numprocesses=auto", "--maxprocesses=8"]
+    # Twice the cores: tests of workers and servers wait more than they work.
+    chosen = session.posargs or [f"--numprocesses={min(8, 2 * (os.cpu_count() or 1))}"]
     python(session, "-m", "pytest", "--ignore=tests/packaging", *chosen)
 
 

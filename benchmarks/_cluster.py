@@ -22,7 +22,7 @@ from celery_workers import Worker, clean_environment  # noqa: E402
 from processes import Started, until  # noqa: E402
 from redis_server import RedisServer  # noqa: E402
 
-from qualipy_celery.jobs import Submission  # noqa: E402
+from qualipy_celery.submission import Submission  # noqa: E402
 from qualipy_core import Filter, plugins  # noqa: E402
 from qualipy_core.pipeline import tasks_of  # noqa: E402
 from qualipy_core.plan import Plan  # noqa: E402

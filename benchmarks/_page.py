@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qualipy_celery.jobs import CHUNK_SECONDS, CHUNKS_PER_WORKER, LARGEST_CHUNK, MOST_CHUNKS
 from qualipy_celery.settings import lease
+from qualipy_celery.submission import CHUNK_SECONDS, CHUNKS_PER_WORKER, LARGEST_CHUNK, MOST_CHUNKS
 from qualipy_celery.worker import BEAT
 
 PHOTOS = 10_000_000

@@ -10,9 +10,10 @@ from celery_client import connect, disconnect
 from stand_ins import picture
 
 from qualipy_celery.application import app
-from qualipy_celery.jobs import LARGEST_CHUNK, Submission, find_job
+from qualipy_celery.jobs import find_job
 from qualipy_celery.ledger import KEEP, KEEP_DONE, Ledger, Outcome, connection
 from qualipy_celery.messages import Chunk
+from qualipy_celery.submission import LARGEST_CHUNK, Submission
 from qualipy_core import Result, plugins
 from qualipy_core.pipeline import tasks_of
 from qualipy_core.plan import Plan

@@ -10,10 +10,11 @@ import pytest
 from celery_client import connect, disconnect
 from stand_ins import picture
 
-from qualipy_celery import jobs, submit, worker
+from qualipy_celery import jobs, submission, submit, worker
 from qualipy_celery.calls import ImageResults
-from qualipy_celery.jobs import Job, Submission
+from qualipy_celery.jobs import Job
 from qualipy_celery.ledger import Ledger, Outcome, connection
+from qualipy_celery.submission import Submission
 from qualipy_core import plugins
 from qualipy_core.errors import (
     ImageReadError,
@@ -180,7 +181,7 @@ def test_counts_go_on_where_they_were_when_a_job_is_resumed(posted):
 
 
 def test_a_job_can_be_resumed_after_redis_lost_everything(posted, shared_redis, monkeypatch):
-    monkeypatch.setattr(jobs, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(submission, "KEEP_EVERY", 0.0)
     many = images(3000)
     job = submit(many, ["mean"], name="mine")
     job._seconds = 1e-6

@@ -25,11 +25,11 @@ from redis import exceptions
 from qualipy_celery import manifest as manifests
 from qualipy_celery import patience
 from qualipy_celery.application import app
-from qualipy_celery.jobs import _Known
 from qualipy_celery.ledger import JOBS, KEEP_DONE, Begun, Ledger, Outcome, connection, known_jobs
 from qualipy_celery.manifest import Manifest
 from qualipy_celery.messages import MOST_NUMBER, MOST_TASKS
 from qualipy_celery.patience import passes, patiently
+from qualipy_celery.submission import _Known
 from qualipy_core.errors import ExecutorError, JobError
 from qualipy_core.plan import Task
 

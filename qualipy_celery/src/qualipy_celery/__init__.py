@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from qualipy_celery.jobs import Job as Job
     from qualipy_celery.jobs import find_job as find_job
     from qualipy_celery.jobs import list_jobs as list_jobs
-    from qualipy_celery.jobs import submit as submit
     from qualipy_celery.ledger import JobStatus as JobStatus
+    from qualipy_celery.submission import Submission as Submission
+    from qualipy_celery.submission import submit as submit
     from qualipy_celery.tasks import process_image as process_image
 
 _HOMES = {
     "Job": "jobs",
     "JobStatus": "ledger",
+    "Submission": "submission",
     "app": "application",
     "celery_process": "calls",
     "celery_process_request": "calls",
@@ -31,13 +33,14 @@ _HOMES = {
     "get_job_status": "calls",
     "list_jobs": "jobs",
     "process_image": "tasks",
-    "submit": "jobs",
+    "submit": "submission",
 }
 
 __version__ = "1.0.0"
 __all__ = [
     "Job",
     "JobStatus",
+    "Submission",
     "app",
     "celery_process",
     "celery_process_request",

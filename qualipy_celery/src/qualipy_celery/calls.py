@@ -16,7 +16,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult, ResultSet, assert_will_not_block
 
 from qualipy_celery.application import app
-from qualipy_celery.jobs import Submission
+from qualipy_celery.submission import Submission
 from qualipy_celery.tasks import answer
 from qualipy_core.errors import JobCancelledError, JobError, QualipyError
 from qualipy_core.filter import Filter

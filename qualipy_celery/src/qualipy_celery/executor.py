@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from qualipy_celery import runs
-from qualipy_celery.jobs import Job, Submission, as_sent
+from qualipy_celery.jobs import Job
+from qualipy_celery.submission import Submission, as_sent
 from qualipy_core.errors import UnknownJobError
 from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result

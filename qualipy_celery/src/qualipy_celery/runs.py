@@ -16,7 +16,8 @@ from typing import Any
 
 import click
 
-from qualipy_celery.jobs import Job, Submission
+from qualipy_celery.jobs import Job
+from qualipy_celery.submission import Submission
 from qualipy_core.errors import JobError, UnknownJobError
 
 LIST_ON_STDIN = "-"
