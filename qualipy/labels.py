@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qualipy_core.errors import QualipyError
+from qualipy_core.errors import LabelsError
 
 if TYPE_CHECKING:
     from qualipy_core.image import ImageSource
@@ -30,13 +30,6 @@ NEGATIVE = frozenset(["negative", "neg", "false", "no", "0", "-1", "-", "0.0"])
 _DELIMITERS = ",;\t"
 _NEEDED = ("path", "label")
 _GROUP = "group"
-
-
-class LabelsError(QualipyError, ValueError):
-    """Labelled photos cannot be had as asked for; ``path`` names the file or folder."""
-
-    details = ("path",)
-    path: str | None
 
 
 @dataclass(frozen=True)

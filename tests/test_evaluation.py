@@ -14,10 +14,9 @@ from sample_filters import Brightness, Darkness, write_image
 import qualipy
 from qualipy import plots
 from qualipy.evaluation import Evaluation, Photo
-from qualipy.labels import LabelsError
 from qualipy.scores import orient, threshold_between
 from qualipy_core import Filter
-from qualipy_core.errors import MissingLibraryError, UnknownFilterError
+from qualipy_core.errors import LabelsError, MissingLibraryError, UnknownFilterError
 from qualipy_core.opencv import cv2
 
 PREDICTIONS = st.lists(st.floats(-2, 2, allow_subnormal=False), min_size=1, max_size=30)

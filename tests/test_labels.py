@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from qualipy.labels import LabelsError, check_column, gather
+from qualipy.labels import check_column, gather
 from qualipy_core import Image
+from qualipy_core.errors import LabelsError
 
 
 @pytest.fixture

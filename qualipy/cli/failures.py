@@ -17,12 +17,12 @@ from __future__ import annotations
 import click
 
 from qualipy.cli.text import visible
-from qualipy.labels import LabelsError
 from qualipy_core.errors import (
     ExecutorError,
     ExternalProgramError,
     FilterTypeError,
     ImageRootsError,
+    LabelsError,
     MissingLibraryError,
     ModelError,
     ParameterTypeError,

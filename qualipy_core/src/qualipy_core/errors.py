@@ -23,6 +23,7 @@
     ├── ImageRootsError                (ValueError) image roots that are none
     ├── ModelError                     (ValueError) no usable model     .path
     │   └── ModelTypeError             (TypeError)  a model path that is no path
+    ├── LabelsError                    (ValueError) labelled photos that cannot be had  .path
     ├── TrainingError                  (ValueError) samples that cannot be trained on
     ├── ExternalProgramError           (OSError)    a program could not be run  .program
     ├── WorkerDiedError                (RuntimeError) a worker process died on an image  .image
@@ -219,6 +220,13 @@ class ModelError(QualipyError, ValueError):
 
 class ModelTypeError(ModelError, TypeError):
     """A model's path is no path."""
+
+
+class LabelsError(QualipyError, ValueError):
+    """Labelled photos cannot be had as asked for; ``path`` names the file or folder."""
+
+    details = ("path",)
+    path: str | None
 
 
 class TrainingError(QualipyError, ValueError):
