@@ -6,24 +6,30 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, TextIO
 
 import click
 
 from qualipy import __version__
 from qualipy.cli import packs
-from qualipy.cli.evaluate import evaluate
 from qualipy.cli.failures import failure
-from qualipy.cli.filters import filters
-from qualipy.cli.plugins import plugins
-from qualipy.cli.request import request
-from qualipy.cli.scan import scan
-from qualipy.cli.train import train
 from qualipy_core.errors import PluginWarning, QualipyError
 from qualipy_core.threads import one_library_thread
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+#: Our own commands in the order of their use, with what the list of commands says of each. A
+#: command is the function of its name in the module of its name, imported when it is used.
+OWN = {
+    "scan": "Judge photos and say which are unsuitable, and why.",
+    "request": "Run a job that is written as JSON and print the answer as JSON.",
+    "evaluate": "Say how well a filter does on labelled photos.",
+    "train": "Train a filter's model on photos of your own.",
+    "filters": "List the filters, or explain one.",
+    "plugins": "Show every installed pack and what is wrong with it.",
+}
 
 
 class App(click.Group):
@@ -35,24 +41,26 @@ class App(click.Group):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.own: tuple[str, ...] = ()
         self._asked = False
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return our own commands in the order of their use, then those of packs."""
         self.ask_packs()
-        return [*self.own, *sorted(self.commands.keys() - set(self.own))]
+        return [*OWN, *sorted(self.commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command; packs are asked only for one that is not ours."""
+        if cmd_name in OWN:
+            command: click.Command = getattr(import_module(f"qualipy.cli.{cmd_name}"), cmd_name)
+            return command
         if cmd_name not in self.commands:
             self.ask_packs()
         return super().get_command(ctx, cmd_name)
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a command; what there is already can't be replaced."""
+        """Add a pack's command; what there is already can't be replaced."""
         name = name or cmd.name
-        if name in self.commands:
+        if name in OWN or name in self.commands:
             raise ValueError(f"there is a command {name!r} already")
         super().add_command(cmd, name)
 
@@ -65,16 +73,16 @@ class App(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands for ``--help``: ours, then those that packs brought."""
-        rows: dict[str, list[tuple[str, str]]] = {"Commands": [], "Commands of packs": []}
-        for name in self.list_commands(ctx):
-            command = self.commands[name]
-            if not command.hidden:
-                title = "Commands" if name in self.own else "Commands of packs"
-                rows[title].append((name, command.get_short_help_str(formatter.width)))
-        for title, commands in rows.items():
-            if commands:
+        self.ask_packs()
+        of_packs = [
+            (name, command.get_short_help_str(formatter.width))
+            for name, command in sorted(self.commands.items())
+            if not command.hidden
+        ]
+        for title, rows in {"Commands": [*OWN.items()], "Commands of packs": of_packs}.items():
+            if rows:
                 with formatter.section(title):
-                    formatter.write_dl(commands)
+                    formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; Ctrl-C and a reader that left are no errors to talk about."""
@@ -152,11 +160,6 @@ def cli() -> None:
     See which filters there are:          qualipy filters
     Learn how to use one:                 qualipy filters exposure
     """  # noqa: D301 (click reads the \b)
-
-
-for _command in (scan, request, evaluate, train, filters, plugins):
-    cli.add_command(_command)
-cli.own = tuple(cli.commands)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qualipy.evaluation import Evaluation
 
 
-@click.command(short_help="Say how well a filter does on labelled photos.")
+@click.command()
 @labelled.options
 @click.option("--threshold", type=float, metavar="NUMBER", help="Judge with this threshold.")
 @click.option(

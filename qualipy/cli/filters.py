@@ -24,7 +24,7 @@ _LAID_OUT = re.compile(r"^(\s|[-*>|.] |\.\. |>>>|={3,}|\d+\. )", re.MULTILINE)
 _NO_DOCUMENTATION = "(its author has not described it)"
 
 
-@click.command(short_help="List the filters, or explain one.")
+@click.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def filters(name: str | None, as_json: bool) -> None:

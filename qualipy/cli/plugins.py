@@ -25,7 +25,7 @@ class Row(NamedTuple):
     cause: str
 
 
-@click.command(short_help="Show every installed pack and what is wrong with it.")
+@click.command()
 @click.option("--check", is_flag=True, help="Exit with 1 if a pack is broken.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def plugins(check: bool, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from qualipy.cli import packs, terminal
 from qualipy.cli.text import encode, to_json
 
 
-@click.command(short_help="Run a job that is written as JSON and print the answer as JSON.")
+@click.command()
 @click.argument("file", metavar="FILE|-", type=click.File("rb"), required=False)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a request, and no more.")
 @click.option(

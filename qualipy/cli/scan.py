@@ -45,7 +45,7 @@ def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
         raise click.BadParameter(f"{value!r} is not X,Y,W,H, such as 50,50,200,200.") from None
 
 
-@click.command(short_help="Judge photos and say which are unsuitable, and why.")
+@click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option(
     "--filters",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NEW, IN_USE = "new, cross-validated", "in use"
 
 
-@click.command(short_help="Train a filter's model on photos of your own.")
+@click.command()
 @labelled.options
 @click.option(
     "-o",

@@ -8,18 +8,27 @@ import sys
 import click
 import pytest
 
-from qualipy.cli.app import App, cli
+from qualipy.cli.app import OWN, App, cli
 from qualipy.cli.failures import failure
 from qualipy_core import errors
 
 HEAVY = ("cv2", "numpy", "rich", "pydantic", "qualipy_core.pipeline")
 
 
+def own(name):
+    return cli.get_command(click.Context(cli), name)
+
+
 def test_help_lists_the_commands(invoke):
     result = invoke("--help")
     assert result.exit_code == 0
-    for command in ("scan", "request", "filters", "plugins"):
+    for command in OWN:
         assert f"\n  {command} " in result.stdout
+
+
+@pytest.mark.parametrize("command", sorted(OWN))
+def test_every_command_stands_where_the_program_looks_for_it(command):
+    assert own(command).name == command
 
 
 @pytest.mark.parametrize("args", [("--help",), ("--version",), ("scan", "--help")])
@@ -39,16 +48,16 @@ print("HEAVY", [name for name in {HEAVY!r} if name in sys.modules])
     assert done.stdout.decode().splitlines()[-1] == "HEAVY []"
 
 
-@pytest.mark.parametrize("command", sorted(cli.own))
+@pytest.mark.parametrize("command", sorted(OWN))
 def test_the_help_of_every_command_shows_examples_that_start_with_the_program(invoke, command):
     text = invoke(command, "--help").stdout
     assert "Examples:\n" in text
     assert f"qualipy {command}" in text.partition("Examples:")[2]
 
 
-@pytest.mark.parametrize("command", sorted(cli.own))
+@pytest.mark.parametrize("command", sorted(OWN))
 def test_every_option_has_a_help_text(command):
-    for parameter in cli.commands[command].params:
+    for parameter in own(command).params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
 
