@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from _markdown import shown, table
 
 from qualipy_celery.settings import lease
 from qualipy_celery.submission import CHUNK_SECONDS, CHUNKS_PER_WORKER, LARGEST_CHUNK, MOST_CHUNKS
 from qualipy_celery.worker import BEAT
 
+MAKER = "benchmarks/distributed.py"
 PHOTOS = 10_000_000
 PROCESSES = (100, 800)  # 100 workers of one process, and of eight
 FULL = 0.7  # of a core: more than that, and things wait for each other
@@ -69,13 +70,6 @@ def measured(figures: dict[str, Any]) -> str:
         f"{machine['cores']} cores that others used as well (load {min(loads):g} to "
         f"{max(loads):g}).\n\n" + table(("", "figure", "target"), rows)
     )
-
-
-def shown(figure: float) -> str:
-    """Return a figure with as many digits as mean something."""
-    if figure == int(figure) or figure >= 100:
-        return f"{figure:,.0f}"
-    return f"{figure:.3f}" if figure < 10 else f"{figure:.1f}"
 
 
 def costs(told: dict[str, Any]) -> str:
@@ -211,24 +205,3 @@ def duration(seconds: float) -> str:
 
 def mib(size: float) -> str:
     return f"{size / MIB:.1f} MiB"
-
-
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def put_into(page: Path, blocks: dict[str, str]) -> None:
-    """Replace the parts of a page that stand between marks of their names."""
-    text = page.read_text(encoding="utf-8")
-    for name, block in blocks.items():
-        begin, end = marks(name)
-        pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
-        text, times = re.subn(pattern, lambda _: f"{begin}\n\n{block}\n\n{end}", text, flags=re.S)  # noqa: B023
-        if times != 1:
-            raise SystemExit(f"{page} does not hold the marks of {name} once.")
-    page.write_text(text, encoding="utf-8")
-
-
-def marks(name: str) -> tuple[str, str]:
-    return f"<!-- {name}: made by benchmarks/distributed.py -->", f"<!-- end of {name} -->"

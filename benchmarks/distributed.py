@@ -27,7 +27,8 @@ from typing import Any
 
 from _capacity import simulated
 from _cluster import ROOT, Cluster, cluster, job, pictures, resident, stand_in
-from _page import put_into, rendered
+from _markdown import put_into
+from _page import MAKER, rendered
 
 from qualipy_celery.jobs import find_job
 from qualipy_core import Filter, Result, scan
@@ -275,7 +276,7 @@ def main() -> None:
         figures = json.loads(options.page.read_text(encoding="utf-8"))
         blocks = rendered(figures)
         if options.into:
-            put_into(options.into, blocks)
+            put_into(options.into, blocks, MAKER)
         else:
             print("\n\n".join(blocks.values()))
         return

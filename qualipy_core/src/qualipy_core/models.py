@@ -13,6 +13,7 @@ import os
 import stat
 import zipfile
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,9 +90,13 @@ class Model:
         # each other far longer than it takes, and whose number may change the last bit.
         products = np.einsum("...f,vf->...v", standard, self.vectors)
         if self.kernel == "rbf":
-            squares = (standard**2).sum(-1, keepdims=True) + (self.vectors**2).sum(-1)
+            squares = (standard**2).sum(-1, keepdims=True) + self._squares
             products = np.exp(-self.gamma * np.maximum(squares - 2 * products, 0.0))
         return np.asarray(np.einsum("...v,v->...", products, self.coefficients) + self.intercept)
+
+    @cached_property
+    def _squares(self) -> Floats:
+        return np.asarray((self.vectors**2).sum(-1))
 
     def probability(self, x: ArrayLike) -> Floats:
         """Return the probability of being positive, in [0, 1], for feature vectors.
