@@ -35,6 +35,13 @@ def test_a_stronger_tint_gives_a_higher_prediction():
     assert len(set(degrees)) == len(degrees)
 
 
+def test_the_map_is_hotter_where_there_is_more_colour():
+    picture = np.full((64, 128, 3), 128, np.uint8)
+    picture[:, 64:] = (200, 120, 60)
+    (heat,) = ColorCast().explanation(Image(picture)).layers
+    assert heat.values[:, :64].max() < 0.1 < 0.5 < heat.values[:, 64:].min()
+
+
 def test_a_mirrored_picture_measures_the_same():
     picture = tinted(0.3)
     mirrored = ColorCast().predict(picture[:, ::-1], return_boolean=False)

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_files import encode, exif, jpeg_with_exif
 
-from qualipy_core.headers import is_complete, read_header
+from qualipy_core.headers import DamagedHeaderError, is_complete, read_header
 from qualipy_core.opencv import cv2
 
-SUFFIXES = [".jpg", ".png", ".gif", ".bmp", ".webp", ".tiff"]
+SUFFIXES = [".jpg", ".png", ".gif", ".bmp", ".webp", ".tiff", ".avif", ".jp2", ".ppm"]
+SUFFIXES += [".pam", ".ras"]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -76,9 +77,17 @@ def test_the_orientation_of_a_png_is_read():
     assert header.orientation == 6
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"GIF8", b"hello, world", b"BM", b"RIFF"])
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"hello, world", b"RIFF", b"P", b"%PDF-1.7"])
 def test_what_is_no_image_has_no_header(data):
     assert read_header(io.BytesIO(data)) is None
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"P6 x", b"P7", b"#?RADIANCE\n", b"PF\n1"]
+)
+def test_a_header_that_makes_no_sense_is_told_from_what_is_no_image(data):
+    with pytest.raises(DamagedHeaderError):
+        read_header(io.BytesIO(data))
 
 
 @given(
@@ -91,7 +100,10 @@ def test_a_damaged_header_raises_nothing(suffix, edits, length):
     for position, value in edits:
         if position < len(data):
             data[position] = value
-    header = read_header(io.BytesIO(bytes(data)))
+    try:
+        header = read_header(io.BytesIO(bytes(data)))
+    except DamagedHeaderError:
+        return
     if header is not None:
         assert header.width > 0
         assert header.height > 0

@@ -18,7 +18,6 @@ from sample_files import encode, exif, jpeg_with_exif
 from sample_filters import Brightness, mean_luma, write_image
 
 from qualipy_core import Image, derived, gray, scan
-from qualipy_core import image as image_module
 from qualipy_core.errors import (
     ImageReadError,
     ImageTooLargeError,
@@ -221,7 +220,7 @@ def test_a_truncated_photo_is_not_passed_off_as_half_grey(hopeless):
 def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(
     tmp_path, monkeypatch, count_decodes
 ):
-    monkeypatch.setattr(image_module, "_MAX_PIXELS", 1000)
+    monkeypatch.setenv("QUALIPY_MAX_PIXELS", "1000")
     path = write_image(tmp_path / "a.png", NATURAL)
     with pytest.raises(ImageTooLargeError, match="limit"):
         Image(path).pixels()
@@ -406,7 +405,7 @@ def test_pixels_that_cannot_be_used_are_the_images_fault(tmp_path):
 
 
 def test_a_file_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(image_module, "MAX_BYTES", 1000)
+    monkeypatch.setenv("QUALIPY_MAX_BYTES", "1000")
     with pytest.raises(ImageTooLargeError, match="larger than"):
         Image(write_image(tmp_path / "a.png", NATURAL)).pixels()
 

@@ -207,13 +207,21 @@ def test_scan_checks_its_arguments_before_the_first_result(two):
         scan(two, [5])
 
 
-def test_scan_without_filters_runs_all_that_are_installed(two):
+def by_default():
+    """The names of the installed filters that run when none are named."""
+    registry = plugins.registry()
+    return {name for name in registry.names() if registry.get(name).by_default}
+
+
+def test_scan_without_filters_runs_those_that_run_by_default_and_all_runs_all(two):
     (result,) = scan(two[1])
+    assert set(result.predictions) == by_default()
+    (result,) = scan(two[1], "all")
     assert set(result.predictions) == set(plugins.registry().names())
 
 
 def test_scan_without_filters_leaves_out_a_broken_pack_and_says_so(two, install_pack):
-    usable = set(plugins.registry().names())
+    usable = by_default()
     install_pack("broken-pack", "1 / 0", {plugins.FILTERS: {"broken": "broken_pack:Broken"}})
     with pytest.warns(PluginWarning, match=r"broken-pack 1\.0"):
         (result,) = scan(two[1])

@@ -22,6 +22,7 @@ from qualipy_core.errors import (
     ImageTooLargeError,
     MissingLibraryError,
 )
+from qualipy_core.limits import Limits
 from qualipy_core.roots import Roots
 
 PHOTO = encode(".jpg")
@@ -161,16 +162,16 @@ def test_a_server_that_never_ends_is_left_in_time(server, monkeypatch):
 
 
 def test_no_more_is_read_than_an_image_may_have(server, monkeypatch):
-    monkeypatch.setattr(image, "MAX_BYTES", 100_000)
+    monkeypatch.setenv("QUALIPY_MAX_BYTES", "100000")
     assert isinstance(error_of(f"{server.url}/endless"), ImageTooLargeError)
     assert server.sent < 20_000_000  # what the system's buffers hold is sent in vain
 
 
 def test_what_is_announced_as_too_large_is_not_read(server, memory, monkeypatch):
-    monkeypatch.setattr(image, "MAX_BYTES", len(PHOTO) - 1)
+    monkeypatch.setenv("QUALIPY_MAX_BYTES", str(len(PHOTO) - 1))
     for url in (f"{server.url}/photos/a.jpg", f"{memory}/a.jpg"):
         assert isinstance(error_of(url), ImageTooLargeError)
-    monkeypatch.setattr(image, "MAX_BYTES", len(PHOTO))
+    monkeypatch.setenv("QUALIPY_MAX_BYTES", str(len(PHOTO)))
     for url in (f"{server.url}/photos/a.jpg", f"{memory}/a.jpg"):
         assert error_of(url) is None
 
@@ -259,7 +260,7 @@ def test_other_sources_are_none_of_its_business(tmp_path, monkeypatch):
     (tmp_path / "odd:" / "a.jpg").write_bytes(PHOTO)
     assert error_of("odd://a.jpg") is None
     for source in ("a.jpg", "/a.jpg", "a:b.jpg", "://", "1://a", "a b://c", "\0://"):
-        assert hooks.qualipy_open_source(source, Roots()) is None
+        assert hooks.qualipy_open_source(source, Roots(), Limits().in_force()) is None
 
 
 def test_a_pack_that_opens_the_same_urls_comes_first(install_pack):

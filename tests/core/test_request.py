@@ -82,6 +82,13 @@ BAD_REQUESTS = [
     ({"images": {}, "filters": BRIGHT, "combine_results": 1}, "combine_results", "boolean"),
     ('{"images": {}, "images": {}, "filters": {}}', "images", "twice"),
     ('{"images": {}, "filters": {"brightness": {"gain": NaN}}}', "", "NaN"),
+    ('{"\\ud800": 1, "images": {}, "filters": {}}', "", "half a character"),
+    ('{"images": {}, "filters": {"\\ud800": {}}}', "filters.\ud800", "Unknown filter"),
+    (
+        '{"images": {}, "filters": {"brightness": {"\\ud800": 1}}}',
+        "filters.brightness.\ud800",
+        "no parameter",
+    ),
     ('{"images": {}, "filters": {"brightness": {"gain": 1e999}}}', "filters.brightness.gain", "."),
 ]
 

@@ -10,7 +10,15 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Filter, Image, TrainableFilter, derived, gray
+from qualipy_core import (
+    Comparison,
+    Filter,
+    Image,
+    SetFilter,
+    TrainableFilter,
+    derived,
+    gray,
+)
 from qualipy_core.opencv import cv2
 
 
@@ -164,3 +172,59 @@ def write_image(path: os.PathLike[str], pixels: NDArray[np.uint8]) -> str:
         pixels = pixels[..., ::-1]
     assert cv2.imwrite(os.fspath(path), pixels)
     return os.fspath(path)
+
+
+class Copies(SetFilter):
+    """Photos that another one of the set equals; all but the first of them are positive.
+
+    Parameters
+    ----------
+    most : int
+        How many equal photos are fine.
+    """
+
+    name = "copies"
+    most: int = 1
+    comparing = ("most",)
+
+    def fingerprint(self, image: Image) -> NDArray[np.uint8]:
+        return cv2.resize(image.pixels(64), (2, 2), interpolation=cv2.INTER_AREA)
+
+    def compare(self, fingerprints: NDArray[np.uint8]) -> Comparison:
+        flat = fingerprints.reshape(len(fingerprints), -1)
+        _, members = np.unique(flat, axis=0, return_inverse=True)
+        predictions = np.zeros(len(flat))
+        groups = []
+        for member in range(members.max() + 1):
+            group = np.flatnonzero(members == member)
+            predictions[group[self.most :]] = 1.0
+            groups.append(tuple(group.tolist()))
+        return Comparison(predictions, tuple(groups))
+
+
+class Unlike(SetFilter):
+    """Photos whose mean luma is far from the median of the set's: how far, 0 … 1."""
+
+    name = "unlike"
+    threshold = 0.3
+
+    def fingerprint(self, image: Image) -> NDArray[np.void]:
+        dtype = np.dtype([("luma", "<f8"), ("size", "<u4", (2,))])
+        return np.array((mean_luma(image) / 255, image.size), dtype)
+
+    def compare(self, fingerprints: NDArray[np.void]) -> Comparison:
+        return Comparison(np.abs(fingerprints["luma"] - np.median(fingerprints["luma"])))
+
+
+class Unprinted(SetFilter):
+    """Makes no fingerprint of a dark photo."""
+
+    name = "unprinted"
+
+    def fingerprint(self, image: Image) -> NDArray[np.float64]:
+        if mean_luma(image) < 20:
+            raise ZeroDivisionError("too dark")
+        return np.array([mean_luma(image)])
+
+    def compare(self, fingerprints: NDArray[np.float64]) -> Comparison:
+        return Comparison(np.full(len(fingerprints), float(len(fingerprints))))

@@ -50,7 +50,8 @@ def leave_a_fork(pid_file: str) -> None:
     if pid == 0:
         os.setsid()
         time.sleep(1000)
-    Path(pid_file).write_text(str(pid))
+    with Path(pid_file).open("a") as file:
+        file.write(f"{pid}\n")
     crash(signal.SIGKILL)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qualipy_core import Image, derived
 from qualipy_core.opencv import cv2  # not `import cv2`: a clear error where libGL is missing
@@ -45,11 +46,16 @@ class Chroma(NamedTuple):
 
 
 @derived  # computed once per image, whichever filter asks first
+def colors(image: Image) -> NDArray[np.float32]:
+    """Return CIELAB's a* and b* (D65) of every pixel of a small picture, (H, W, 2)."""
+    lab = cv2.cvtColor(image.pixels(SIDE).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    return np.asarray(lab[..., 1:], dtype=np.float32)
+
+
+@derived
 def chroma(image: Image) -> Chroma:
     """Return the moments of a picture's colours in CIELAB (D65)."""
-    lab = cv2.cvtColor(image.pixels(SIDE).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    a = lab[..., 1].ravel().astype(np.float64)
-    b = lab[..., 2].ravel().astype(np.float64)
+    a, b = colors(image).reshape(-1, 2).T.astype(np.float64)
     mean_a, mean_b = float(a.mean()), float(b.mean())
     a -= mean_a
     b -= mean_b

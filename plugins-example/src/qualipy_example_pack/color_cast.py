@@ -7,8 +7,13 @@ compact cloud in the a*b* plane of CIELAB, far from the neutral point.
 
 from __future__ import annotations
 
-from qualipy_core import Filter, Image
-from qualipy_example_pack.chroma import chroma
+import numpy as np
+
+from qualipy_core import Explanation, Filter, Image
+from qualipy_core.explanation import HeatMap
+from qualipy_example_pack.chroma import chroma, colors
+
+STRONG = 40.0  # CIELAB units from grey: what ends the scale of the map
 
 
 class ColorCast(Filter):
@@ -37,8 +42,18 @@ class ColorCast(Filter):
 
     def measure(self, image: Image) -> float:
         """Return the degree of the cast, in [0, 1]."""
-        colors = chroma(image)
-        if colors.cast < 1e-3:  # a grey picture, but for rounding
+        found = chroma(image)
+        if found.cast < 1e-3:  # a grey picture, but for rounding
             return 0.0
-        weight = min(1.0, colors.cast / self.visible) if self.visible > 0 else 1.0
-        return weight * colors.cast / (colors.cast + colors.spread)
+        weight = min(1.0, found.cast / self.visible) if self.visible > 0 else 1.0
+        return weight * found.cast / (found.cast + found.spread)
+
+    def explain(self, image: Image) -> Explanation:
+        """Show how far every pixel's colour is from grey."""
+        found = chroma(image)  # what `measure` looks at, so that the two cannot disagree
+        away = np.linalg.norm(colors(image), axis=2) / STRONG
+        return Explanation(
+            f"The mean colour is {found.cast:.0f} CIELAB units from grey, and colours lie "
+            f"{found.spread:.0f} from it.",
+            layers=(HeatMap(np.clip(away, 0, 1), "distance from grey", "grey", "coloured"),),
+        )

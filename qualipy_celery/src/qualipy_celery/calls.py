@@ -18,12 +18,13 @@ from celery.result import AsyncResult, ResultSet, assert_will_not_block
 from qualipy_celery.application import app
 from qualipy_celery.submission import Submission
 from qualipy_celery.tasks import answer
+from qualipy_core.criterion import Criterion
 from qualipy_core.errors import JobCancelledError, JobError, QualipyError
-from qualipy_core.filter import Filter
 from qualipy_core.pipeline import tasks_of
 from qualipy_core.plan import Plan
 from qualipy_core.request import Request
 from qualipy_core.result import Result
+from qualipy_core.sets import Gathered
 
 LARGEST_CHUNK = 16  # all is sent at once here, before anybody knows how long an image takes
 CHUNKS = 64  # to share among workers of whom nobody knows how many there are
@@ -33,7 +34,7 @@ Answer = Callable[[Result], dict[str, Any]]
 
 def celery_process(
     images: Any,
-    filters: Iterable[Filter],
+    filters: Iterable[Criterion],
     ROIs: Any = None,
     return_predictions: bool = False,
     combine_results: bool = False,
@@ -45,7 +46,7 @@ def celery_process(
     ----------
     images : path, URL or iterable of these
         As the workers find them; relative paths are meant from this process's folder.
-    filters : iterable of Filter
+    filters : iterable of Filter or SetFilter
         Not changed.
     ROIs : ROI or iterable of (ROI or None), optional
         As in `qualipy_core.process`.
@@ -79,7 +80,10 @@ def celery_process(
     chunk = min(LARGEST_CHUNK, max(1, len(tasks) // CHUNKS))
     job = Submission(iter(tasks), plan, chunk=chunk)
     return ImageResults(
-        job, len(tasks), lambda result: answer(result, return_predictions, combine_results)
+        job,
+        len(tasks),
+        lambda result: answer(result, return_predictions, combine_results),
+        Gathered(plan) if plan.set_filters else None,
     )
 
 
@@ -167,11 +171,17 @@ class ImageResults(ResultSet):  # type: ignore[misc]
         How many images there are.
     form : callable
         Makes the answer of a `Result`, or raises its error.
+    gathered : Gathered, optional
+        With set filters: where results wait for the last one.
     """
 
-    def __init__(self, job: Submission, total: int, form: Answer) -> None:
+    def __init__(
+        self, job: Submission, total: int, form: Answer, gathered: Gathered | None = None
+    ) -> None:
         self.job = job
         self._form = form
+        self._gathered = gathered
+        self._measured: list[int] = []  # the numbers of those that wait
         self._total = total
         self._outcomes: dict[int, Any] = {}
         self._revoked = False
@@ -197,7 +207,7 @@ class ImageResults(ResultSet):  # type: ignore[misc]
         self._advance(0.0)
         if self._revoked or not self._total:
             return 100.0
-        return 100.0 * len(self._outcomes) / self._total
+        return 100.0 * max(len(self._outcomes), len(self._measured)) / self._total
 
     def ready(self) -> bool:
         """Whether every image has an outcome."""
@@ -378,12 +388,23 @@ class ImageResults(ResultSet):  # type: ignore[misc]
             except JobError as error:  # nothing more will come, whoever asks
                 self._broken = error
                 raise
-            for number, result in came:
+            for number, result in came if self._gathered is None else self._compared(came):
                 self._outcomes[number] = self._formed(result)
                 self.job.taken(number)
                 self.results.fulfil(number)
             if len(self._outcomes) == self._total:
                 self._end()
+
+    def _compared(self, came: list[tuple[int, Result]]) -> Iterator[tuple[int, Result]]:
+        """Keep what has come, and yield everything when all is there."""
+        gathered = self._gathered
+        assert gathered is not None  # noqa: S101 (who asks has looked)
+        for number, result in came:
+            gathered.add(result)
+            self._measured.append(number)
+        if came and len(self._measured) == self._total:
+            yield from zip(self._measured, list(gathered.compared()), strict=True)
+            gathered.close()
 
     def _give_up(self) -> None:
         if not self._revoked:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from qualipy_celery import runs
 from qualipy_celery.jobs import Job
 from qualipy_celery.submission import Submission, as_sent
-from qualipy_core.errors import UnknownJobError
+from qualipy_core.errors import ExecutorError, UnknownJobError
 from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result
 
@@ -41,8 +41,13 @@ class Celery:
         Raises
         ------
         ExecutorError
-            Redis cannot be reached.
+            Redis cannot be reached; or the plan says what an image may cost, which workers decide.
         """
+        if plan.limits:
+            raise ExecutorError(
+                "What an image may cost, its workers decide: set QUALIPY_TIME_LIMIT, "
+                "QUALIPY_MAX_PIXELS and QUALIPY_MAX_BYTES where they run."
+            )
         old = list(self._before()) if self._before is not None else []
         order = _Order(_recorded(old, plan))
         job = Submission(order.unrecorded(tasks), plan)

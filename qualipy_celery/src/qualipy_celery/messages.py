@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from qualipy_core import parameters
+from qualipy_core.criterion import Criterion
 from qualipy_core.errors import (
     FilterError,
+    FilterTypeError,
     ImageTypeError,
     MessageError,
     ParameterValueError,
@@ -26,6 +28,7 @@ from qualipy_core.filter import Filter
 from qualipy_core.image import Image
 from qualipy_core.plan import Plan, Task
 from qualipy_core.roots import Roots
+from qualipy_core.thumbnails import MOST_SIDE
 
 VERSION = 1
 MOST_TASKS = 1024  # a script of the ledger takes fewer than 2000 at once
@@ -56,6 +59,7 @@ class Chunk:
     stop_early: bool = False  #: as in `Plan`
     base: str = ""  #: the folder that relative paths are meant from
     roots: tuple[tuple[str, ...], ...] = ()  #: of `Roots`: what the client lets be read
+    thumbnails: int | None = None  #: as in `Plan`
 
     @classmethod
     def parse(cls, message: object) -> Self:
@@ -83,6 +87,7 @@ class Chunk:
             stop_early=_checked(message, "stop_early", bool, default=False),
             base=_checked(message, "base", str, default=""),
             roots=tuple(map(tuple, _checked(message, "roots", list, _are_roots, default=[]))),
+            thumbnails=_checked(message, "thumbnails", int, _is_side, default=0) or None,
         )
 
     @property
@@ -92,7 +97,7 @@ class Chunk:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the message as JSON types."""
-        return {"v": VERSION, **vars(self)}
+        return {"v": VERSION, **vars(self), "thumbnails": self.thumbnails or 0}
 
 
 def _checked(
@@ -124,6 +129,10 @@ def _is_piece(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MOST_NUMBER
+
+
+def _is_side(value: int) -> bool:
+    return 0 <= value <= MOST_SIDE
 
 
 def _are_roots(groups: list[Any]) -> bool:
@@ -190,7 +199,11 @@ def opened(image: str, region: Any, base: str) -> Task:
 
 
 def make_plan(
-    filters: Sequence[Any], stop_early: bool, roots: Sequence[Sequence[str]], worker: str
+    filters: Sequence[Any],
+    stop_early: bool,
+    roots: Sequence[Sequence[str]],
+    worker: str,
+    thumbnails: int | None = None,
 ) -> Plan:
     """Find the filters on this machine.
 
@@ -207,6 +220,8 @@ def make_plan(
         What the client lets be read; the ``QUALIPY_IMAGE_ROOTS`` of this machine hold too.
     worker : str
         What to call this worker.
+    thumbnails : int, optional
+        As in `Plan`.
 
     Raises
     ------
@@ -214,7 +229,7 @@ def make_plan(
         (ValueError) This machine's roots are none.
     """
     steps = tuple((label, _found(each, worker)) for label, each in filters)
-    return Plan(steps, stop_early, Roots.of_run() + Roots(tuple(map(tuple, roots))))
+    return Plan(steps, stop_early, Roots.of_run() + Roots(tuple(map(tuple, roots))), thumbnails)
 
 
 class _Missing(Filter):
@@ -229,9 +244,9 @@ class _Missing(Filter):
         return self.__dict__["why"]
 
 
-def _found(description: Any, worker: str) -> Filter:
+def _found(description: Any, worker: str) -> Criterion:
     try:
-        return _trusted(Filter.from_dict(description))
+        return _trusted(Criterion.from_dict(description))
     except QualipyError as error:
         why = _told_by(worker, error)
     except Exception as error:
@@ -245,7 +260,7 @@ def _found(description: Any, worker: str) -> Filter:
     return missing
 
 
-def _trusted(step: Filter) -> Filter:
+def _trusted(step: Criterion) -> Criterion:
     """Refuse what names a file or program where a worker may not read everything."""
     for parameter in parameters.parameters_of(type(step)) if Roots.of_run() else ():
         if parameter.local and getattr(step, parameter.name) is not None:
@@ -263,7 +278,7 @@ def _told_by(worker: str, error: QualipyError) -> QualipyError:
     return type(error)(f"Worker {worker}: {error}", **details)
 
 
-def _located(step: Filter) -> dict[str, Any]:
+def _located(step: Criterion) -> dict[str, Any]:
     """A filter's description, in which a file of this machine goes by its whole path."""
     description = step.to_dict()
     for parameter in parameters.parameters_of(type(step)):
@@ -288,12 +303,21 @@ def plan_of_call(filters: Sequence[Any], sort: bool, stop_early: bool, worker: s
     Raises
     ------
     QualipyError
-        A filter is unknown here, or does not take its parameters; the error names the worker.
+        A filter is unknown here, does not take its parameters, or needs a set of images; the error
+        names the worker.
     """
     try:
         made = [
-            _trusted(Filter.from_dict(each)) if isinstance(each, dict) else each for each in filters
+            _trusted(Criterion.from_dict(each)) if isinstance(each, dict) else each
+            for each in filters
         ]
-        return Plan.make(made, sort=sort, stop_early=stop_early)
+        plan = Plan.make(made, sort=sort, stop_early=stop_early)
+        if plan.set_filters:
+            label, _ = plan.set_filters[0]
+            raise FilterTypeError(
+                f"{label} judges a photo among the others of its set, and a call for one photo has "
+                "none: give the photos together to celery_process, submit or scan."
+            )
+        return plan
     except QualipyError as error:
         raise _told_by(worker, error) from None

@@ -12,7 +12,9 @@ import logging
 import os
 import secrets
 import time
+from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count, zip_longest
 from typing import TYPE_CHECKING, Any
@@ -29,9 +31,10 @@ from qualipy_core.errors import ImageTypeError, JobCancelledError, JobError, Qua
 from qualipy_core.pipeline import tasks_of
 from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result
+from qualipy_core.sets import Gathered
 
 if TYPE_CHECKING:
-    from qualipy_core.filter import Filter
+    from qualipy_core.criterion import Criterion
 
 CHUNK_SECONDS = 0.5  # of work in a chunk: the queue costs little, and the last ones end together
 MOST_CHUNKS = 150  # to send in a second: those of many workers are larger
@@ -54,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 def submit(
     images: Any,
-    filters: Iterable[Filter | str],
+    filters: Iterable[Criterion | str],
     ROIs: Any = None,
     *,
     name: str | None = None,
@@ -69,7 +72,7 @@ def submit(
     images : path, URL or iterable of these
         As the workers find them: relative paths are meant from this process's folder. Taken as
         results are taken, so a generator may be endless.
-    filters : iterable of Filter or str
+    filters : iterable of Filter, SetFilter or str
         Filters or names of installed ones.
     ROIs : ROI or iterable of (ROI or None), optional
         As in `qualipy_core.scan`.
@@ -168,8 +171,10 @@ class Submission(Job):
     ) -> None:
         super().__init__(name or secrets.token_hex(4))
         self.filters: Described = described(plan)
+        self._plan = plan
         self._stop_early = plan.stop_early
         self._roots = plan.roots.groups
+        self._thumbnails = plan.thumbnails
         self._base = os.getcwd()
         self._chunk = chunk
         self._about: dict[str, Any] = {
@@ -209,19 +214,56 @@ class Submission(Job):
     def __iter__(self) -> Iterator[Result]:
         """Yield a result per image in the order of completion, errors among them.
 
+        With set filters, they come when all images are measured, and wait in Redis until the last
+        one has been taken: a job that is resumed yields them all again.
+
         Raises
         ------
         JobCancelledError
             Somebody cancelled or stopped it meanwhile.
+        JobError
+            A job that is resumed was begun by a client that has taken results one by one.
         ExecutorError
             (RuntimeError) Redis was away for longer than ``QUALIPY_PATIENCE``.
         """
+        if self._plan.set_filters:
+            yield from self._compared()
+            return
         for number, result in self.outcomes():
             yield result
             self.taken(number)
 
+    def _compared(self) -> Iterator[Result]:
+        numbers = array("Q")
+        with closing(Gathered(self._plan)) as gathered:
+            came: list[tuple[int, Result]] | None = None
+            while not self.over and (came != [] or self._waits_for_more):
+                came = self.advance()
+                for number, result in came:
+                    gathered.add(result)
+                    numbers.append(number)
+            if len(numbers) < self._next:
+                raise JobError(
+                    f"Of the images of the job {self.id!r}, {self._next - len(numbers):,} were "
+                    "handed out before, and the others cannot be compared with them: begin a new "
+                    "job.",
+                    job=self.id,
+                )
+            yield from gathered.compared()
+        for number in numbers:
+            self.taken(number)
+        while not self.over:
+            self.advance(0.0)
+
+    @property
+    def _waits_for_more(self) -> bool:
+        """Whether there are images without an outcome, whoever has taken that of the others."""
+        return not self._exhausted or bool(self._where or self._came)
+
     def outcomes(self) -> Iterator[tuple[int, Result]]:
         """Yield each image's number and result in the order of completion.
+
+        Of set filters there are fingerprints, to be compared by whoever takes the results.
 
         What is yielded counts as delivered once it is `taken`; a client that dies before gets it
         again when it resumes the job.
@@ -387,7 +429,13 @@ class Submission(Job):
 
     def _send(self, pieces: list[Piece]) -> None:
         chunk = Chunk(
-            self.id, tuple(pieces), self.filters, self._stop_early, self._base, self._roots
+            self.id,
+            tuple(pieces),
+            self.filters,
+            self._stop_early,
+            self._base,
+            self._roots,
+            self._thumbnails,
         )
         sent = _Sent(chunk, {each.number for each in pieces}, next(self._orders), time.monotonic())
         self._sent[chunk.id] = sent

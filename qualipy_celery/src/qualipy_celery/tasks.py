@@ -16,13 +16,13 @@ from qualipy_celery.application import app
 from qualipy_celery.ledger import KEEP_DONE, connection
 from qualipy_celery.messages import plan_of_call
 from qualipy_core import roi
+from qualipy_core.criterion import Criterion
 from qualipy_core.errors import ImageTypeError, WorkerDiedError
-from qualipy_core.filter import Filter
 from qualipy_core.result import Result
 
 # A filter among a task's arguments becomes its name and parameters; so nothing that the other
 # side lacks is needed to read the message.
-register_type(Filter, None, Filter.to_dict)  # type: ignore[type-abstract]
+register_type(Criterion, None, Criterion.to_dict)
 register_type(PurePath, None, os.fspath)
 
 
@@ -44,7 +44,7 @@ def answer(result: Result, return_predictions: bool, combine_results: bool) -> d
 def process_image(
     self: Any,
     image: str | os.PathLike[str],
-    filters: Sequence[Filter | dict[str, Any] | str],
+    filters: Sequence[Criterion | dict[str, Any] | str],
     ROI: Any = None,
     return_predictions: bool = False,
     combine_results: bool = False,
@@ -59,7 +59,8 @@ def process_image(
     image : str or path
         As the worker finds it: a path relative to the worker's folder, an absolute one, or a URL.
     filters : sequence of Filter, dict or str
-        Filters, what `Filter.to_dict` makes of them, or names.
+        Filters, what `Filter.to_dict` makes of them, or names; no set filters, which judge a photo
+        among others.
     ROI : sequence of four int, optional
         ``(x, y, width, height)``: judge this region alone.
     return_predictions, combine_results, sort_filters : bool
@@ -84,7 +85,7 @@ def process_image(
         _check_vanished(self.request.id, path)
     combine = combine_results and not return_predictions
     where = self.request.hostname or "here"
-    plain = [each.to_dict() if isinstance(each, Filter) else each for each in filters]
+    plain = [each.to_dict() if isinstance(each, Criterion) else each for each in filters]
     make = functools.partial(plan_of_call, plain, sort_filters, combine, where)
     return answer(worker.judge(path, region, make), return_predictions, combine_results)
 

@@ -131,7 +131,7 @@ class _Record:
 
     def add(self, number: int, result: Result) -> None:
         """Take an outcome; what has waited for a second is recorded."""
-        text = json.dumps(result.to_dict())
+        text = json.dumps(result.to_message())
         self._waiting.append(Outcome(number, result.failed, bool(result.flagged), text))
         self.alive()
 
@@ -170,7 +170,8 @@ class _Record:
 
 def _judge(chunk: Chunk, pieces: list[Piece], record: _Record, attempt: int) -> None:
     careful = attempt > 1  # a process that had this chunk before vanished
-    make = functools.partial(make_plan, chunk.filters, chunk.stop_early, chunk.roots, record.worker)
+    how = (chunk.filters, chunk.stop_early, chunk.roots, record.worker, chunk.thumbnails)
+    make = functools.partial(make_plan, *how)
     for piece in pieces:
         if careful:
             record.trying = piece.number

@@ -11,26 +11,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qualipy_core.errors import QualipyError as QualipyError
+    from qualipy_core.explanation import Explanation as Explanation
     from qualipy_core.filter import Filter as Filter
+    from qualipy_core.fingerprints import Fingerprints as Fingerprints
     from qualipy_core.hookspecs import hookimpl as hookimpl
     from qualipy_core.image import Image as Image
     from qualipy_core.image import derived as derived
     from qualipy_core.image import gray as gray
+    from qualipy_core.limits import Limits as Limits
     from qualipy_core.parameters import LocalPath as LocalPath
     from qualipy_core.pipeline import process as process
     from qualipy_core.pipeline import scan as scan
     from qualipy_core.request import process_request as process_request
     from qualipy_core.result import Result as Result
     from qualipy_core.roi import ROI as ROI
+    from qualipy_core.setfilter import Comparison as Comparison
+    from qualipy_core.setfilter import SetFilter as SetFilter
     from qualipy_core.trainable import TrainableFilter as TrainableFilter
 
 _HOMES = {
+    "Comparison": "setfilter",
+    "Explanation": "explanation",
     "Filter": "filter",
+    "Fingerprints": "fingerprints",
     "Image": "image",
+    "Limits": "limits",
     "LocalPath": "parameters",
     "QualipyError": "errors",
     "ROI": "roi",
     "Result": "result",
+    "SetFilter": "setfilter",
     "TrainableFilter": "trainable",
     "derived": "image",
     "gray": "image",
@@ -43,11 +53,16 @@ _HOMES = {
 __version__ = "1.0.0"
 __all__ = [
     "ROI",
+    "Comparison",
+    "Explanation",
     "Filter",
+    "Fingerprints",
     "Image",
+    "Limits",
     "LocalPath",
     "QualipyError",
     "Result",
+    "SetFilter",
     "TrainableFilter",
     "derived",
     "gray",

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 
@@ -47,8 +47,12 @@ def settle() -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
     from qualipy_core.opencv import cv2
+    from qualipy_core.quiet import quiet_for_good
 
     cv2.setNumThreads(1)  # the workers share the cores already
+    quiet_for_good()
+    with suppress(OSError):
+        os.dup2(2, 1)  # what packs print is no result, which standard output may be full of
 
 
 def _die_with_parent() -> None:

@@ -21,9 +21,13 @@
     ├── RequestError                   (ValueError) a bad request       .place
     ├── ResultError                    (ValueError) plain data that is no result  .place
     ├── ImageRootsError                (ValueError) image roots that are none
+    ├── LimitsError                    (ValueError) limits that are none
+    ├── StoreError                     (ValueError) no usable fingerprints, no journal  .path
     ├── ModelError                     (ValueError) no usable model     .path
     │   └── ModelTypeError             (TypeError)  a model path that is no path
     ├── LabelsError                    (ValueError) labelled photos that cannot be had  .path
+    ├── SortError                      (ValueError) photos that cannot be sorted as asked for
+    ├── ExplanationError               (ValueError) nothing to show, or no way to write it  .filter
     ├── TrainingError                  (ValueError) samples that cannot be trained on
     ├── ExternalProgramError           (OSError)    a program could not be run  .program
     ├── WorkerDiedError                (RuntimeError) a worker process died on an image  .image
@@ -207,8 +211,19 @@ class ResultError(QualipyError, ValueError):
     place: str | None
 
 
+class StoreError(QualipyError, ValueError):
+    """A file of fingerprints, or of what is measured, cannot be used; ``path`` names it."""
+
+    details = ("path",)
+    path: str | None
+
+
 class ImageRootsError(QualipyError, ValueError):
     """The image roots of a run, or those in ``QUALIPY_IMAGE_ROOTS``, are no such."""
+
+
+class LimitsError(QualipyError, ValueError):
+    """A limit of what an image may cost is no number above 0; by argument or by ``QUALIPY_*``."""
 
 
 class ModelError(QualipyError, ValueError):
@@ -227,6 +242,22 @@ class LabelsError(QualipyError, ValueError):
 
     details = ("path",)
     path: str | None
+
+
+class SortError(QualipyError, ValueError):
+    """Photos cannot be sorted as asked for: into these folders, with this log."""
+
+
+class ExplanationError(QualipyError, ValueError):
+    """A filter cannot show where in a photo it sees it, or the picture has no known kind.
+
+    Attributes
+    ----------
+    filter : str or None
+        The filter's name.
+    """
+
+    details = ("filter",)
 
 
 class TrainingError(QualipyError, ValueError):

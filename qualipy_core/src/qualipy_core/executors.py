@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
 from typing import Protocol
 
-from qualipy_core import children
-from qualipy_core.errors import ExecutorError, WorkerDiedError
+from qualipy_core.errors import ExecutorError
 from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result
-from qualipy_core.roots import Roots
-from qualipy_core.threads import one_library_thread
-from qualipy_core.urls import shown
+from qualipy_core.workers import Job, Workers
 
-CHUNK = 4  # images per message: the hand-over costs less than 1 % of the cheapest photo
-CHUNKS_PER_WORKER = 3  # being judged, waiting for the worker, waiting to be taken
-RESTARTS = 3  # how often to try to start workers again that have run before
-CAREFUL_TRIES = 2  # an image is guilty when a worker dies on it alone, twice
+AHEAD = 12  # images per worker that are taken before the first of them has been judged
+HURRY = 0.005  # seconds for which images are taken before somebody looks what the workers have done
 
 
 class Executor(Protocol):
@@ -49,7 +42,7 @@ def available_cores() -> int:
 
 
 class ThisThread:
-    """Judges one image after the other, here."""
+    """Judges one image after the other, here: nothing can end one that crashes or hangs."""
 
     def run(self, tasks: Iterable[Task], plan: Plan) -> Iterator[Result]:
         """Yield one result per task, in order."""
@@ -57,7 +50,7 @@ class ThisThread:
 
 
 class Processes:
-    """Judges images in local worker processes; a worker that dies costs one image, not the run.
+    """Judges images in local worker processes: one that crashes or hangs costs its image alone.
 
     Parameters
     ----------
@@ -71,108 +64,48 @@ class Processes:
     def run(self, tasks: Iterable[Task], plan: Plan) -> Iterator[Result]:
         """Yield one result per task, in order.
 
+        An image that takes longer than the plan's time limit gets an `ImageTimeoutError`, and one
+        on which its process dies twice a `WorkerDiedError`. What the tasks raise is raised once
+        the images that were taken before have been yielded.
+
         Raises
         ------
         ExecutorError
             The worker processes cannot be started.
         """
         tasks = iter(tasks)
-        waiting: deque[tuple[list[Task], Future[list[Result]]]] = deque()
-        pool = _start(self.jobs, plan)
-        try:
-            while True:
-                for chunk in _chunks(tasks, self.jobs * CHUNKS_PER_WORKER - len(waiting)):
-                    waiting.append((chunk, _submit(pool, chunk)))
-                if not waiting:
-                    return
-                try:
-                    results = waiting[0][1].result()
-                except BrokenProcessPool:
-                    # Nobody knows which image killed the worker: all that were under way are
-                    # judged again, alone with a worker each; what had finished is kept.
-                    pool.shutdown(wait=True)
-                    suspects, waiting = waiting, deque()
-                    for chunk, future in suspects:
-                        if _finished(future):
-                            yield from future.result()
-                        else:
-                            yield from _judge_carefully(chunk, plan)
-                    pool = _start(self.jobs, plan, RESTARTS)
-                    continue
-                waiting.popleft()
-                yield from results
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        time_limit = plan.limits.in_force().time_limit or 0.0
+        under_way: deque[Job] = deque()
+        more, problem = True, None
+        with Workers(self.jobs, _as_request(plan), _modules(plan), time_limit) as workers:
+            while more or under_way:
+                until = time.monotonic() + HURRY
+                while more and len(under_way) < self.jobs * AHEAD and time.monotonic() < until:
+                    try:
+                        job = Job(next(tasks))
+                    except StopIteration:
+                        more = False
+                    except Exception as error:
+                        more, problem = False, error
+                    else:
+                        under_way.append(job)
+                        workers.take(job)
+                full = not more or len(under_way) >= self.jobs * AHEAD
+                if under_way:
+                    workers.advance(wait=full and under_way[0].result is None)
+                while under_way and under_way[0].result is not None:
+                    yield under_way.popleft().result  # type: ignore[misc]
+        if problem is not None:
+            raise problem
 
 
-def _chunks(tasks: Iterator[Task], count: int) -> Iterator[list[Task]]:
-    for _ in range(count):
-        chunk = list(islice(tasks, CHUNK))
-        if not chunk:
-            return
-        yield chunk
-
-
-def _submit(pool: ProcessPoolExecutor, chunk: list[Task]) -> Future[list[Result]]:
-    try:
-        return pool.submit(_judge_here, chunk)
-    except BrokenProcessPool as error:  # it broke since the last result: found out in order
-        broken: Future[list[Result]] = Future()
-        broken.set_exception(error)
-        return broken
-
-
-def _finished(future: Future[list[Result]]) -> bool:
-    return future.done() and not future.cancelled() and future.exception() is None
-
-
-def _judge_carefully(chunk: list[Task], plan: Plan) -> Iterator[Result]:
-    pool = _start(1, plan, RESTARTS)
-    try:
-        for task in chunk:
-            for _ in range(CAREFUL_TRIES):
-                try:
-                    yield from pool.submit(_judge_here, [task]).result()
-                    break
-                except BrokenProcessPool:
-                    pool.shutdown(wait=True)
-                    pool = _start(1, plan, RESTARTS)
-            else:
-                image = shown(task.label)
-                message = f"A worker process died {CAREFUL_TRIES} times while judging {image}."
-                yield Result(task.label, error=WorkerDiedError(message, image=task.label))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start(jobs: int, plan: Plan, tries: int = 1) -> ProcessPoolExecutor:
-    _check_sendable(plan)
+def _modules(plan: Plan) -> list[str]:
+    """Return what all workers need, to be imported once for all of them."""
     modules = {type(step).__module__ for _, step in plan.steps} - {"__main__", "__mp_main__"}
-    context = children.fresh_context(*sorted(modules))
-    try:
-        pool = ProcessPoolExecutor(
-            jobs, mp_context=context, initializer=_become_worker, initargs=(plan,)
-        )
-        with children.no_interrupts(), one_library_thread():
-            for ready in [pool.submit(os.getpid) for _ in range(jobs)]:
-                ready.result()
-    except OSError as error:
-        raise ExecutorError(
-            f"The worker processes cannot be started: {error}. jobs=1 needs none."
-        ) from error
-    except BrokenProcessPool as error:
-        pool.shutdown(wait=True)
-        if tries > 1:  # it has worked before: somebody killed a worker just now
-            return _start(jobs, plan, tries - 1)
-        raise ExecutorError(
-            "The worker processes cannot be started. In a script, the call must stand under "
-            "`if __name__ == '__main__':`, for each worker imports the script; filters must be "
-            "defined in a module that the workers can import. jobs=1 needs no workers."
-        ) from error
-    return pool
+    return ["qualipy_core._preloaded", *sorted(modules)]
 
 
-def _check_sendable(plan: Plan) -> None:
+def _as_request(plan: Plan) -> bytes:
     for label, step in plan.steps:
         try:
             pickle.dumps(step)
@@ -181,16 +114,4 @@ def _check_sendable(plan: Plan) -> None:
                 f"Filter {label} cannot be sent to worker processes: {error}. Define its class at "
                 "the top of a module, or use jobs=1."
             ) from error
-
-
-_plan = Plan((), roots=Roots())  # a worker's own: sent once, not with every chunk
-
-
-def _become_worker(plan: Plan) -> None:
-    global _plan
-    _plan = plan
-    children.settle()
-
-
-def _judge_here(chunk: list[Task]) -> list[Result]:
-    return [_plan.judge(task) for task in chunk]
+    return pickle.dumps(plan)

@@ -1,18 +1,23 @@
 """What an image file's header says, without decoding a pixel.
 
-Knows JPEG, PNG, GIF, BMP, WebP and classic TIFF; for other formats `read_header` returns ``None``
-and the pixels must be decoded to learn their size. The readers follow the formats' specifications:
-ITU-T T.81 (JPEG), W3C PNG, RFC 9649 (WebP), TIFF 6.0, CIPA DC-008 (Exif).
+Knows every format that OpenCV reads; for others `read_header` returns ``None``, and the pixels must
+be decoded to learn their size. The readers follow the formats' specifications: ITU-T T.81 (JPEG),
+W3C PNG, RFC 9649 (WebP); see also `qualipy_core.exif` and `qualipy_core.rare_headers`.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
-EXIF_LIMIT = 1 << 20  # bytes of Exif that are looked at; the orientation stands near the start
-_ORIENTATION = 0x0112
+from qualipy_core import exif, rare_headers
+from qualipy_core.limits import DEFAULTS
+
+_MOST_SEGMENTS = 10_000  # of a JPEG, before its picture; a camera's has a dozen
+_MOST_JUNK = 1 << 16  # bytes between two segments that are passed over
+_MOST_CHUNKS = 1_000_000  # of a PNG: a gigabyte of the usual ones has a tenth
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
 
@@ -34,28 +39,42 @@ class Header(NamedTuple):
         return self.width, self.height
 
 
-def read_header(file: BinaryIO) -> Header | None:
+class DamagedHeaderError(ValueError):
+    """A file begins as one of a known format, and then says nothing that makes sense."""
+
+
+def read_header(file: BinaryIO, max_exif: float = DEFAULTS["max_exif"]) -> Header | None:
     """Read the header of an image file.
 
     Parameters
     ----------
     file : binary file
         Open for reading and seekable; read from its start.
+    max_exif : float
+        How many bytes of Exif are looked at.
 
     Returns
     -------
     Header or None
-        ``None`` when the format is not one of those known here or its header is damaged.
+        ``None`` when the format is not one of those known here.
+
+    Raises
+    ------
+    DamagedHeaderError
+        It is, and the header is damaged. Decoders are not asked about such a file: they would take
+        it for as large as they like.
     """
     file.seek(0)
     start = file.read(32)
     for signature, offset, reader in _READERS:
         if start[offset : offset + len(signature)] == signature:
             try:
-                header = reader(file, start)
+                header = reader(_File(file, start, max_exif))
             except (struct.error, IndexError, EOFError):
-                return None
-            return header if header.width > 0 and header.height > 0 else None
+                raise DamagedHeaderError from None
+            if header is not None and not (header.width > 0 and header.height > 0):
+                raise DamagedHeaderError
+            return header
     return None
 
 
@@ -93,72 +112,105 @@ def _has_png_end(data: bytes) -> bool:
     A decoder that believed a length of 4 GB would ask for as much memory.
     """
     at = 8
-    while at + 12 <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if at + 12 > len(data):
+            break
         length, kind = struct.unpack_from(">I4s", data, at)
-        if kind == b"IEND":
-            return True
         at += 12 + length
+        if kind == b"IEND":
+            return bool(at <= len(data))
     return False
 
 
-def _jpeg(file: BinaryIO, _start: bytes) -> Header:
-    orientation = 1
-    file.seek(2)
-    while True:
-        byte = _read(file, 1)
-        if byte != b"\xff":
+class _File(NamedTuple):
+    """A file whose header is read."""
+
+    file: BinaryIO
+    start: bytes  #: its first 32 bytes
+    max_exif: float
+
+    def read(self, count: int) -> bytes:
+        data = self.file.read(max(count, 0))
+        if len(data) != count:
             raise EOFError
-        while byte == b"\xff":  # any number of fill bytes may precede a marker
-            byte = _read(file, 1)
-        marker = byte[0]
+        return data
+
+    def orientation(self, length: int) -> int:
+        """The orientation in the Exif of that length that begins here."""
+        block = self.file.read(int(min(length, self.max_exif)))
+        return exif.orientation(block.removeprefix(b"Exif\0\0"))
+
+
+def _jpeg(header: _File) -> Header:
+    orientation = 1
+    file = header.file
+    file.seek(2)
+    for _ in range(_MOST_SEGMENTS):
+        marker = _marker(header)
         if marker in _JPEG_BARE:
             continue
         if marker in (0xD9, 0xDA):
             raise EOFError
-        (length,) = struct.unpack(">H", _read(file, 2))
+        (length,) = struct.unpack(">H", header.read(2))
+        if length < 2:
+            raise EOFError
         if marker in _JPEG_FRAMES:
-            _, height, width = struct.unpack(">BHH", _read(file, 5))
+            _, height, width = struct.unpack(">BHH", header.read(5))
             return Header("JPEG", width, height, orientation, file.tell())
-        if marker == 0xE1:
-            payload = _read(file, length - 2)
-            if payload.startswith(b"Exif\0\0"):
-                orientation = _exif_orientation(payload[6:])
-        else:
-            file.seek(length - 2, 1)
+        end = file.tell() + length - 2
+        if marker == 0xE1 and length >= 8 and file.read(6) == b"Exif\0\0":
+            orientation = header.orientation(length - 8)
+        file.seek(end)
+    raise EOFError
 
 
-def _png(file: BinaryIO, start: bytes) -> Header:
-    width, height = struct.unpack_from(">II", start, 16)
+def _marker(header: _File) -> int:
+    """The next marker: behind fill bytes, and behind junk, which decoders pass over as well."""
+    byte = header.read(1)
+    for _ in range(_MOST_JUNK):
+        after = header.read(1)
+        if byte == b"\xff" and after not in (b"\xff", b"\0"):
+            return after[0]
+        byte = after
+    raise EOFError
+
+
+def _png(header: _File) -> Header:
+    width, height = struct.unpack_from(">II", header.start, 16)
     orientation, pixels_at = 1, 0
+    file = header.file
     file.seek(8)
-    while len(head := file.read(8)) == 8:
+    for _ in range(_MOST_CHUNKS):
+        if len(head := file.read(8)) < 8:
+            break
         length, kind = struct.unpack(">I4s", head)
         if kind == b"IEND":
             break
         if kind == b"IDAT" and not pixels_at:
             pixels_at = file.tell()
         if kind == b"eXIf":  # before the pixels or behind them
-            orientation = _exif_orientation(file.read(min(length, EXIF_LIMIT)))
+            orientation = header.orientation(length)
             break
         file.seek(length + 4, 1)
     return Header("PNG", width, height, orientation, pixels_at)
 
 
-def _gif(_file: BinaryIO, start: bytes) -> Header:
-    width, height = struct.unpack_from("<HH", start, 6)
+def _gif(header: _File) -> Header:
+    width, height = struct.unpack_from("<HH", header.start, 6)
     return Header("GIF", width, height)
 
 
-def _bmp(_file: BinaryIO, start: bytes) -> Header:
-    (size,) = struct.unpack_from("<I", start, 14)
+def _bmp(header: _File) -> Header:
+    (size,) = struct.unpack_from("<I", header.start, 14)
     if size == 12:  # the OS/2 header has 16-bit sizes
-        width, height = struct.unpack_from("<HH", start, 18)
+        width, height = struct.unpack_from("<HH", header.start, 18)
         return Header("BMP", width, height)
-    width, height = struct.unpack_from("<ii", start, 18)
+    width, height = struct.unpack_from("<ii", header.start, 18)
     return Header("BMP", width, abs(height))  # negative: rows from top to bottom
 
 
-def _webp(file: BinaryIO, start: bytes) -> Header:
+def _webp(header: _File) -> Header:
+    file, start = header.file, header.start
     kind = start[12:16]
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", start, 26)
@@ -166,73 +218,49 @@ def _webp(file: BinaryIO, start: bytes) -> Header:
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", start, 21)
         return Header("WebP", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
-    if kind != b"VP8X":
+    if kind != b"VP8X" or len(start) < 30:
         raise EOFError
     width = int.from_bytes(start[24:27], "little") + 1
     height = int.from_bytes(start[27:30], "little") + 1
     orientation = 1
     if start[20] & 0x08:  # there is an EXIF chunk, behind the picture
         file.seek(12)
-        while chunk := file.read(8):
+        for _ in range(_MOST_CHUNKS):
+            chunk = file.read(8)
+            if len(chunk) < 8:
+                break
             name, length = struct.unpack("<4sI", chunk)
             if name == b"EXIF":
-                payload = _read(file, min(length, EXIF_LIMIT)).removeprefix(b"Exif\0\0")
-                orientation = _exif_orientation(payload)
+                orientation = header.orientation(length)
                 break
             file.seek(length + (length & 1), 1)
     return Header("WebP", width, height, orientation)
 
 
-def _tiff(file: BinaryIO, start: bytes) -> Header:
-    order = "<" if start[:2] == b"II" else ">"
-    (offset,) = struct.unpack_from(order + "I", start, 4)
-    file.seek(offset)
-    (count,) = struct.unpack(order + "H", _read(file, 2))
-    tags = _ifd(_read(file, 12 * count), order)
-    if not {256, 257} <= tags.keys():
+def _tiff(header: _File) -> Header:
+    tags = exif.first_directory(header.file, header.start)
+    if not {exif.WIDTH, exif.HEIGHT} <= tags.keys():
         raise EOFError
-    return Header("TIFF", tags[256], tags[257], _valid_orientation(tags.get(_ORIENTATION, 1)))
+    orientation = exif.valid_orientation(tags.get(exif.ORIENTATION, 1))
+    return Header("TIFF", tags[exif.WIDTH], tags[exif.HEIGHT], orientation)
 
 
-def _exif_orientation(exif: bytes) -> int:
-    """The orientation in a TIFF-structured Exif block; 1 when it is absent or damaged."""
-    exif = exif[:EXIF_LIMIT]
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
-    if order is None:
-        return 1
-    try:
-        (offset,) = struct.unpack_from(order + "I", exif, 4)
-        (count,) = struct.unpack_from(order + "H", exif, offset)
-    except struct.error:
-        return 1
-    return _valid_orientation(
-        _ifd(exif[offset + 2 : offset + 2 + 12 * count], order).get(_ORIENTATION, 1)
-    )
+def _rare(
+    name: str, reader: Callable[[BinaryIO], rare_headers.Found | None], header: _File
+) -> Header | None:
+    found = reader(header.file)
+    return None if found is None else Header(name, *found)
 
 
-def _valid_orientation(value: int) -> int:
-    return value if 1 <= value <= 8 else 1
+_Reader = Callable[[_File], Header | None]
 
+_jpeg_2000 = partial(_rare, "JPEG 2000", rare_headers.jpeg_2000)
+_avif = partial(_rare, "AVIF", rare_headers.avif)
+_netpbm = partial(_rare, "PNM", rare_headers.netpbm)
+_pfm = partial(_rare, "PFM", rare_headers.netpbm)
+_hdr = partial(_rare, "HDR", rare_headers.radiance)
 
-def _ifd(entries: bytes, order: str) -> dict[int, int]:
-    """The SHORT and LONG entries of an image file directory that hold a single value."""
-    values = {}
-    for position in range(0, len(entries) - 11, 12):
-        tag, kind, count = struct.unpack_from(order + "HHI", entries, position)
-        if count == 1 and kind in (3, 4):
-            code = "H" if kind == 3 else "I"
-            (values[tag],) = struct.unpack_from(order + code, entries, position + 8)
-    return values
-
-
-def _read(file: BinaryIO, count: int) -> bytes:
-    data = file.read(max(count, 0))
-    if len(data) != count:
-        raise EOFError
-    return data
-
-
-_READERS: tuple[tuple[bytes, int, Callable[[BinaryIO, bytes], Header]], ...] = (
+_READERS: tuple[tuple[bytes, int, _Reader], ...] = (
     (b"\xff\xd8\xff", 0, _jpeg),
     (b"\x89PNG\r\n\x1a\n", 0, _png),
     (b"GIF8", 0, _gif),
@@ -240,4 +268,17 @@ _READERS: tuple[tuple[bytes, int, Callable[[BinaryIO, bytes], Header]], ...] = (
     (b"WEBP", 8, _webp),
     (b"II*\0", 0, _tiff),
     (b"MM\0*", 0, _tiff),
+    (b"II+\0", 0, _tiff),
+    (b"MM\0+", 0, _tiff),
+    (b"ftypavif", 4, _avif),
+    (b"ftypavis", 4, _avif),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", 0, _jpeg_2000),
+    (b"\xff\x4f\xff\x51", 0, _jpeg_2000),
+    *((b"P" + digit, 0, _netpbm) for digit in (b"1", b"2", b"3", b"4", b"5", b"6")),
+    (b"P7", 0, partial(_rare, "PAM", rare_headers.pam)),
+    (b"PF", 0, _pfm),
+    (b"Pf", 0, _pfm),
+    (b"#?RADIANCE", 0, _hdr),
+    (b"#?RGBE", 0, _hdr),
+    (b"\x59\xa6\x6a\x95", 0, partial(_rare, "Sun raster", rare_headers.sun_raster)),
 )

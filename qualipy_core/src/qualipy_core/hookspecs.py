@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from qualipy_core.executors import ExecutorFactory
+    from qualipy_core.limits import Limits
     from qualipy_core.result import Result
     from qualipy_core.roots import Roots
 
@@ -30,14 +31,17 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec(firstresult=True)
-def qualipy_open_source(source: str, roots: Roots) -> bytes | NDArray[np.uint8] | None:
+def qualipy_open_source(
+    source: str, roots: Roots, limits: Limits
+) -> bytes | NDArray[np.uint8] | None:
     """Open a new kind of source: return an image file's bytes, or RGB pixels.
 
     Called with each path or URL before it is opened as a file. Return ``None`` to leave it to
     others. An exception becomes the error of that image.
 
     The source as it is written may be read; ``roots`` is for asking about anything else that is
-    opened on its behalf: an archive that it names, the target of a redirect.
+    opened on its behalf: an archive that it names, the target of a redirect. ``limits`` says what
+    it may cost: more than ``limits.max_bytes`` need not be read.
     """
 
 

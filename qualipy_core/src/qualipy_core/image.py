@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 
 from qualipy_core import plugins
 from qualipy_core.errors import ImageError, ImageReadError, ImageTooLargeError, ImageTypeError
-from qualipy_core.headers import Header, is_complete, read_header
+from qualipy_core.headers import DamagedHeaderError, Header, is_complete, read_header
+from qualipy_core.limits import Limits, checked, shown_bytes
 from qualipy_core.opencv import cv2
 from qualipy_core.pixels import RGB, fitted, halve, is_far_from, resize, to_rgb, upright
+from qualipy_core.quiet import quiet
 from qualipy_core.roi import ROI
 from qualipy_core.roots import Roots
 from qualipy_core.urls import shown
@@ -35,11 +37,7 @@ from qualipy_core.urls import shown
 WORKING_SIDE = 1024
 """The long side of the working image, in pixels, at most."""
 
-_SMALLEST_WORKING_SIDE = 800  # a large JPEG may be decoded down to this: 4000 px at 1/4 is 1000
-_MAX_PIXELS = 500_000_000  # 500 megapixels: 1.5 GB once decoded
-MAX_BYTES = 1 << 30
-"""The most bytes of a file: what it takes to hold 500 megapixels, barely compressed."""
-
+_SMALLEST_WORKING_SIDE = 512  # a large JPEG may be decoded down to this: 4000 px at 1/4 is 1000
 
 _REDUCED_RGB = {  # OpenCV's names end in BGR order; RGB replaces the colour bit
     1: cv2.IMREAD_COLOR_RGB,
@@ -69,9 +67,13 @@ class Image:
         What errors and results call it; the path, by default.
     roots : Roots, optional
         What of paths and URLs may be read; everything, by default.
+    limits : Limits, optional
+        What it may cost; as the environment says, by default.
 
     Raises
     ------
+    LimitsError
+        The limits, or those in the environment, are no such.
     ImageTypeError
         The source is none of those kinds.
     ROITypeError, ROIValueError
@@ -89,8 +91,9 @@ class Image:
         *,
         name: str | None = None,
         roots: Roots | None = None,
+        limits: Limits | None = None,
     ) -> None:
-        picture = _Picture(source, name, roots or Roots())
+        picture = _Picture(source, name, roots or Roots(), checked(limits))
         self._become(picture, None if ROI is None else _parse_roi(ROI, picture))
 
     def _become(self, picture: _Picture, roi: ROI | None) -> None:
@@ -100,16 +103,22 @@ class Image:
 
     @classmethod
     def open(
-        cls, source: ImageSource | Image, ROI: Any = None, *, roots: Roots | None = None
+        cls,
+        source: ImageSource | Image,
+        ROI: Any = None,
+        *,
+        roots: Roots | None = None,
+        limits: Limits | None = None,
     ) -> Image:
         """Return an image for any accepted source; an `Image` is returned, or cropped.
 
-        With roots, an `Image` of a path is opened again, so that they hold for it as well.
+        With roots or limits, an `Image` of a file is opened again, so that they hold for it as
+        well.
         """
         if isinstance(source, Image):
-            image = source._below(roots) if roots else source
+            image = source._within(roots or Roots(), limits) if roots or limits else source
             return image if ROI is None else image.crop(ROI)
-        return cls(source, ROI, roots=roots)
+        return cls(source, ROI, roots=roots, limits=limits)
 
     @property
     def name(self) -> str:
@@ -143,7 +152,7 @@ class Image:
         ----------
         max_side : int or None
             The resolution asked for. A smaller picture is returned as it is, never enlarged; of a
-            large one that shrinks in decoding, the working image may have a long side between 800
+            large one that shrinks in decoding, the working image may have a long side between 512
             and `WORKING_SIDE`. ``None`` is full resolution, which costs a full decode.
 
         Returns
@@ -219,18 +228,21 @@ class Image:
             pixels = self.derived((origin, "half", step), partial(halve, pixels))
         return self.derived((origin, max_side), partial(resize, pixels, size))
 
-    def _below(self, roots: Roots) -> Image:
+    def _within(self, roots: Roots, limits: Limits | None) -> Image:
         picture = self._picture
-        if picture.path is None:
+        if picture.path is None and not limits:
             return self
+        roots = picture.roots + roots
+        limits = picture.limits if limits is None else limits.within(picture.limits)
         image = object.__new__(Image)
-        image._become(_Picture(picture.source, picture.name, picture.roots + roots), self._roi)
+        image._become(_Picture(picture.source, picture.name, roots, limits), self._roi)
         return image
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What was decoded and derived stays behind; the other process makes its own.
-        make = partial(Image, name=self.name, roots=self._picture.roots)
-        return make, (self._picture.source, self._roi)
+        picture = self._picture
+        make = partial(Image, name=self.name, roots=picture.roots, limits=picture.limits)
+        return make, (picture.source, self._roi)
 
     def __repr__(self) -> str:
         roi = f", ROI={tuple(self._roi)}" if self._roi else ""
@@ -297,9 +309,10 @@ def name_of(source: object) -> str:
 class _Picture:
     """A source and what has been decoded of it; shared by all crops of one image."""
 
-    def __init__(self, source: ImageSource, name: str | None, roots: Roots) -> None:
+    def __init__(self, source: ImageSource, name: str | None, roots: Roots, limits: Limits) -> None:
         self.source = source
         self.roots = roots
+        self.limits = limits.in_force()
         self.name = name or name_of(source)
         self.path: str | None = None
         self.data: bytes | None = None
@@ -344,7 +357,7 @@ class _Picture:
     @property
     def shrinks_in_decoding(self) -> bool:
         self._open()
-        return self.header is not None and self.header.format == "JPEG"
+        return self._is("JPEG")
 
     def decoded(self, reduction: int) -> RGB:
         """The upright pixels at 1/reduction of the full size."""
@@ -352,6 +365,8 @@ class _Picture:
         if reduction not in self._decoded:
             try:
                 self._decoded[reduction] = _freeze(self._decode(reduction))
+            except MemoryError as error:
+                raise self._error("does not fit into memory") from error
             except ImageReadError as error:
                 self._failure = error
                 raise
@@ -373,7 +388,7 @@ class _Picture:
     def _read_header(self) -> None:
         if self.path is not None:
             self.roots.check(self.path, self.name)
-            replaced = plugins.open_source(self.path, self.roots)
+            replaced = plugins.open_source(self.path, self.roots, self.limits)
             if isinstance(replaced, np.ndarray):
                 self._set_array(replaced)
                 return
@@ -381,11 +396,21 @@ class _Picture:
                 self.data = bytes(replaced)
         if self.data is None and self.path is not None:
             with self._file(self.path) as file:
-                self.header = read_header(file)
+                self._check_bytes(os.fstat(file.fileno()).st_size)
+                self.header = self._header_in(file)
         else:
-            self.header = read_header(io.BytesIO(self.data or b""))
+            self._check_bytes(len(self.data or b""))
+            self.header = self._header_in(io.BytesIO(self.data or b""))
         if self.header is not None:
             self._check_pixels(self.header.width * self.header.height)
+
+    def _header_in(self, file: BinaryIO) -> Header | None:
+        try:
+            return read_header(file, self.limits.max_exif or 0.0)
+        except DamagedHeaderError:
+            raise self._error("has a damaged header") from None
+        except OSError as error:
+            raise self._error(f"cannot be read: {error.strerror}") from error
 
     def _file(self, path: str) -> BinaryIO:
         self.roots.check(path, self.name)
@@ -403,15 +428,19 @@ class _Picture:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise self._error(f"cannot be opened: {reason}") from error
 
+    def _read(self, path: str) -> bytes:
+        with self._file(path) as file:
+            size = os.fstat(file.fileno()).st_size  # it may have grown since the header was read
+            self._check_bytes(size)
+            try:
+                return file.read(size)
+            except OSError as error:
+                raise self._error(f"cannot be read: {error.strerror}") from error
+
     def _decode(self, reduction: int) -> RGB:
         data = self.data
         if data is None and self.path is not None:
-            with self._file(self.path) as file:
-                if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                    raise ImageTooLargeError(
-                        f"{self.name} is larger than {MAX_BYTES >> 20} MiB.", image=self.name
-                    )
-                data = file.read()
+            data = self._read(self.path)
         if not data:
             raise self._error("is empty")
         if self.header is not None and not is_complete(self.header, data):
@@ -420,32 +449,53 @@ class _Picture:
         flags = _REDUCED_RGB[reduction] if jpeg else cv2.IMREAD_UNCHANGED
         buffer = np.frombuffer(data, np.uint8)
         try:
-            decoded = cv2.imdecode(buffer, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+            with quiet():
+                decoded = cv2.imdecode(buffer, flags | cv2.IMREAD_IGNORE_ORIENTATION)
         except cv2.error as error:
             raise self._error(f"cannot be decoded: {error.err}") from error
         if decoded is None:
             raise self._error("is not an image that can be decoded")
         self._check_pixels(decoded.shape[0] * decoded.shape[1])
-        if decoded.dtype.kind == "f" and self.header is None:
-            decoded = np.clip(decoded, 0.0, 1.0)  # Radiance and its like: light without an end
+        del data, buffer  # the memory is needed for what comes
+        light = not self._is("TIFF")  # Radiance and its like: light without an end
         try:
-            pixels = decoded.astype(np.uint8, copy=False) if jpeg else to_rgb(decoded, bgr=True)
+            if jpeg:
+                pixels = decoded.astype(np.uint8, copy=False)
+            else:
+                pixels = to_rgb(decoded, bgr=True, light=light)
         except ValueError as error:
             raise self._error(f"cannot be used: {error}") from error
-        if self.header is None or self.header.format == "TIFF":
+        if self.header is None or self._is("TIFF"):
             return pixels  # OpenCV turns TIFF itself, whatever the flags
         return upright(pixels, self.header.orientation)
 
+    def _is(self, kind: str) -> bool:
+        return self.header is not None and self.header.format == kind
+
     def _check_pixels(self, count: int) -> None:
-        if count > _MAX_PIXELS:
+        most = self.limits.max_pixels or 0.0
+        if count > most:
             raise ImageTooLargeError(
-                f"{shown(self.name)} has {count / 1e6:.0f} megapixels; "
-                f"the limit is {_MAX_PIXELS / 1e6:.0f}.",
+                f"{shown(self.name)} has {_mega(count)} megapixels; "
+                f"the limit is {_mega(most)} (QUALIPY_MAX_PIXELS).",
+                image=self.name,
+            )
+
+    def _check_bytes(self, count: int) -> None:
+        most = self.limits.max_bytes or 0.0
+        if count > most:
+            raise ImageTooLargeError(
+                f"{shown(self.name)} is larger than {shown_bytes(most)}, the limit "
+                "(QUALIPY_MAX_BYTES).",
                 image=self.name,
             )
 
     def _error(self, what: str) -> ImageReadError:
         return ImageReadError(f"{shown(self.name)} {what}.", image=self.name)
+
+
+def _mega(count: float) -> str:
+    return f"{count / 1e6:.0f}" if count >= 1e7 else f"{count / 1e6:.3g}"
 
 
 def _parse_roi(value: Any, picture: _Picture, size: tuple[int, int] | None = None) -> ROI:

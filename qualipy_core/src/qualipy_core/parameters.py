@@ -23,7 +23,7 @@ from qualipy_core.errors import ParameterTypeError, ParameterValueError
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
-    from qualipy_core.filter import Filter
+    from qualipy_core.criterion import Criterion
 
 
 class _Local:
@@ -49,7 +49,7 @@ class Parameter(NamedTuple):
     local: bool  #: names a file or program: refused in requests by default
 
 
-def parameters_of(cls: type[Filter]) -> tuple[Parameter, ...]:
+def parameters_of(cls: type[Criterion]) -> tuple[Parameter, ...]:
     """Return the parameters of a filter class, in the order of its constructor.
 
     The meaning is taken from the *Parameters* section of the class's numpydoc docstring, or of the
@@ -74,7 +74,7 @@ def is_local(hint: Any) -> bool:
     return any(mark is LOCAL for mark in getattr(hint, "__metadata__", ()))
 
 
-def check(instance: Filter) -> None:
+def check(instance: Criterion) -> None:
     """Validate the parameters of a filter that is being made, and bring them to their types.
 
     Raises
@@ -94,7 +94,7 @@ def check(instance: Filter) -> None:
         object.__setattr__(instance, name, getattr(checked, name))
 
 
-def from_json(cls: type[Filter], values: dict[str, Any]) -> Filter:
+def from_json(cls: type[Criterion], values: dict[str, Any]) -> Criterion:
     """Make a filter of parameters that came as JSON.
 
     Parameters
@@ -133,7 +133,7 @@ def from_json(cls: type[Filter], values: dict[str, Any]) -> Filter:
 
 
 @cache
-def schema(cls: type[Filter]) -> type[BaseModel]:
+def schema(cls: type[Criterion]) -> type[BaseModel]:
     """Return the pydantic model of a filter class's parameters, each with its default."""
     from pydantic import ConfigDict, Field, create_model
 
@@ -166,7 +166,7 @@ def _plain(value: Any) -> Any:
 
 
 def _translated(
-    error: ValidationError, cls: type[Filter]
+    error: ValidationError, cls: type[Criterion]
 ) -> ParameterTypeError | ParameterValueError:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
@@ -180,7 +180,7 @@ def _translated(
     )
 
 
-def inherited_hint(cls: type[Filter], name: str) -> Any:
+def inherited_hint(cls: type[Criterion], name: str) -> Any:
     """Return the type that a base class gave to a parameter, resolved in its own module."""
     owner = next(base for base in cls.__mro__[1:] if name in inspect.get_annotations(base))
     return _hints(owner)[name]
@@ -198,7 +198,7 @@ def _type_name(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
 
 
-def _documented_parameters(cls: type[Filter]) -> dict[str, str]:
+def _documented_parameters(cls: type[Criterion]) -> dict[str, str]:
     meanings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if "__dataclass_fields__" in base.__dict__ and base.__doc__:

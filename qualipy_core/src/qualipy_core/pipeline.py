@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Iterator, Sized
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from qualipy_core import plugins
-from qualipy_core.errors import ExecutorError, ImageTypeError, ROITypeError, ROIValueError
+from qualipy_core.errors import (
+    ExecutorError,
+    ImageTypeError,
+    ROITypeError,
+    ROIValueError,
+    StoreError,
+)
 from qualipy_core.executors import Executor, Processes, ThisThread, available_cores
 from qualipy_core.image import Image
 from qualipy_core.plan import Plan, Task
+from qualipy_core.result import Result
 from qualipy_core.roi import ROI
 
 if TYPE_CHECKING:
-    from qualipy_core.filter import Filter
+    from qualipy_core.criterion import Criterion
+    from qualipy_core.fingerprints import Fingerprints
     from qualipy_core.image import ImageSource
-    from qualipy_core.result import Result
+    from qualipy_core.limits import Limits
 
 
 _KINDS = (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray, Image)
@@ -26,7 +35,7 @@ _KINDS = (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray, Image)
 
 def scan(
     images: ImageSource | Image | Iterable[ImageSource | Image],
-    filters: Iterable[Filter | str] | None = None,
+    filters: Iterable[Criterion | str] | Literal["all"] | None = None,
     ROIs: Any = None,
     *,
     sort_filters: bool = True,
@@ -34,19 +43,28 @@ def scan(
     jobs: int = 1,
     executor: str | Executor | None = None,
     image_roots: Iterable[str | os.PathLike[str]] | None = None,
+    thumbnails: int | None = None,
+    limits: Limits | None = None,
+    progress: Callable[[Result], object] | None = None,
+    fingerprints: str | os.PathLike[str] | Fingerprints | None = None,
+    journal: str | os.PathLike[str] | None = None,
 ) -> Iterator[Result]:
     """Judge images and yield a result for each, in their order, as soon as it is known.
 
     One bad file never stops a run: its error is in its result. Images are taken from the iterable
     as results are taken from the scan, so a generator may be endless.
 
+    With a `SetFilter` among the filters, results come when all images are measured, for each is
+    judged among the others; meanwhile they wait in a temporary file.
+
     Parameters
     ----------
     images : image or iterable of images
         Each one a path, the bytes of an image file, an RGB array or an `Image`.
     filters : iterable of Filter or str, optional
-        Filters or names of installed ones; by default every installed filter that can be
-        loaded, with a `PluginWarning` for one that cannot. Not changed.
+        Filters or names of installed ones. By default those of the installed ones that say so
+        (`Criterion.by_default`); ``"all"`` takes every one; with a `PluginWarning` for one that
+        cannot be loaded. Not changed.
     ROIs : ROI or iterable of (ROI or None), optional
         For one image its ROI ``(x, y, width, height)``; for several, as many as there are images.
     sort_filters : bool
@@ -55,11 +73,29 @@ def scan(
         Leave out an image's remaining filters once one is positive.
     jobs : int
         Worker processes; 1 judges in this thread, 0 takes one per core that this process may use.
+        A worker that crashes, or takes longer than the time limit, costs its image alone.
     executor : str or Executor, optional
         What spreads the images instead: the name of one that a pack offers, or an executor.
     image_roots : iterable of (str or path), optional
         Folders and URLs below which images given as paths and URLs must lie, beside what the
         variable ``QUALIPY_IMAGE_ROOTS`` says; others get an `ImageForbiddenError`.
+    thumbnails : int, optional
+        The long side in pixels, up to 1024, of a small JPEG of each image: `Result.thumbnail`.
+    limits : Limits, optional
+        What one image may cost: pixels, bytes, seconds. With one job, nothing could end what takes
+        too long in this thread; a time limit that is given, here or by ``QUALIPY_TIME_LIMIT``,
+        takes a worker process for that.
+    progress : callable, optional
+        Called with each result once the image is measured, in their order: with set filters, before
+        any result comes. What it raises ends the run.
+    fingerprints : str, path or Fingerprints, optional
+        A file that keeps what set filters compare. Images that it knows, and that have not changed,
+        are left out; the others are judged among all, and added to it when the last result has
+        been taken.
+    journal : str or path, optional
+        A file in which results wait for the end of their set, instead of a temporary one. Images
+        that have a line in it are not measured again, so that a run that was interrupted is gone
+        on with by the same call. Yours to remove.
 
     Yields
     ------
@@ -74,28 +110,38 @@ def scan(
         (ValueError) There are more images than ROIs, or fewer; found when the shorter one ends.
     ImageRootsError
         (ValueError) The image roots are no such.
+    LimitsError
+        (ValueError) The limits are no such.
     UnknownFilterError
         (ValueError) No installed filter has that name.
     ExecutorError
         (RuntimeError) No executor of that name, or its workers cannot be started.
+    StoreError
+        (ValueError) The file of fingerprints, or the journal, cannot be used.
 
     Examples
     --------
     >>> for result in scan(paths, [Exposure(), WholeBlur() > 0.8], jobs=4):
     ...     print(result.image, result.flagged or result.error or "suitable")
     """
+    if filters is None or (isinstance(filters, str) and filters == "all"):
+        filters = plugins.usable_filters(every=filters is not None)
     plan = Plan.make(
-        plugins.usable_filters() if filters is None else filters,
+        filters,
         sort=sort_filters,
         stop_early=stop_early,
         image_roots=image_roots,
+        limits=limits,
+        thumbnails=thumbnails,
     )
-    return _observed(_executor(executor, jobs).run(tasks_of(images, ROIs), plan))
+    chosen = _executor(executor, jobs, plan)
+    tasks = tasks_of(images, ROIs)
+    return _observed(_results(tasks, plan, chosen, progress, fingerprints, journal))
 
 
 def process(
     images: ImageSource | Image | Iterable[ImageSource | Image],
-    filters: Iterable[Filter],
+    filters: Iterable[Criterion],
     ROIs: Any = None,
     return_predictions: bool = False,
     combine_results: bool = True,
@@ -103,6 +149,7 @@ def process(
     *,
     jobs: int = 1,
     image_roots: Iterable[str | os.PathLike[str]] | None = None,
+    limits: Limits | None = None,
 ) -> dict[Any, Any] | bool:
     """Judge images and return all results at once.
 
@@ -125,6 +172,8 @@ def process(
         As in `scan`.
     image_roots : iterable of (str or path), optional
         As in `scan`.
+    limits : Limits, optional
+        As in `scan`.
 
     Returns
     -------
@@ -140,11 +189,14 @@ def process(
         `Filter.predict`.
     """
     combine = combine_results and not return_predictions
-    plan = Plan.make(filters, sort=sort_filters, stop_early=combine, image_roots=image_roots)
+    plan = Plan.make(
+        filters, sort=sort_filters, stop_early=combine, image_roots=image_roots, limits=limits
+    )
     tasks = list(tasks_of(images, ROIs))
     if not plan.steps:
         return True
-    results = _observed(_executor(None, jobs).run(tasks, plan))
+    # Of a set, the first bad image ends the call before the others are measured, too.
+    results = _observed(_results(tasks, plan, _executor(None, jobs, plan), Result.raise_error))
     collected: dict[Any, Any] = {}
     judged: dict[Any, Any] = {}
     for number, (task, result) in enumerate(zip(tasks, results, strict=True)):
@@ -163,12 +215,14 @@ def process(
     return collected
 
 
-def _executor(executor: str | Executor | None, jobs: int) -> Executor:
+def _executor(executor: str | Executor | None, jobs: int, plan: Plan) -> Executor:
     if executor is None:
         if jobs < 0:
             raise ExecutorError(f"jobs must be 0 or more, not {jobs}.")
         jobs = jobs or available_cores()
-        return ThisThread() if jobs == 1 else Processes(jobs)
+        # A time limit that somebody has asked for needs a process that can be ended.
+        timed = plan.limits.with_environment().time_limit not in (None, math.inf)
+        return ThisThread() if jobs == 1 and not timed else Processes(jobs)
     if not isinstance(executor, str):
         return executor
     offered = plugins.executors()
@@ -179,6 +233,42 @@ def _executor(executor: str | Executor | None, jobs: int) -> Executor:
             "'celery'; leave it out to use local processes."
         )
     return offered[executor](jobs)
+
+
+def _results(
+    tasks: Iterable[Task],
+    plan: Plan,
+    executor: Executor,
+    progress: Callable[[Result], object] | None = None,
+    fingerprints: str | os.PathLike[str] | Fingerprints | None = None,
+    journal: str | os.PathLike[str] | None = None,
+) -> Iterator[Result]:
+    """The results of all tasks, in their order: as they come, or when their set is there."""
+
+    def measured(tasks: Iterable[Task]) -> Iterator[Result]:
+        return executor.run(tasks, plan)
+
+    if plan.set_filters:
+        from qualipy_core.sets import together
+
+        return together(
+            tasks, plan, measured, progress=progress, fingerprints=fingerprints, journal=journal
+        )
+    for given in (fingerprints, journal):
+        if given is not None:
+            name = given if isinstance(given, str | os.PathLike) else given.path
+            raise StoreError(
+                f"{os.fspath(name)} is for set filters, and there is none among the filters.",
+                path=os.fspath(name),
+            )
+    results = measured(tasks)
+    return results if progress is None else _watched(results, progress)
+
+
+def _watched(results: Iterator[Result], progress: Callable[[Result], object]) -> Iterator[Result]:
+    for result in results:
+        progress(result)
+        yield result
 
 
 def _observed(results: Iterator[Result]) -> Iterator[Result]:

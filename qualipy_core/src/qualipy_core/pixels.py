@@ -16,8 +16,10 @@ from qualipy_core.opencv import cv2
 RGB = NDArray[np.uint8]
 """An array of shape ``(height, width, 3)``."""
 
+_BAND = 1 << 20  # values that are converted at a time: what lies between takes no more memory
 
-def to_rgb(array: NDArray[Any], *, bgr: bool = False) -> RGB:
+
+def to_rgb(array: NDArray[Any], *, bgr: bool = False, light: bool = False) -> RGB:
     """Convert an array of pixels to RGB.
 
     Parameters
@@ -28,6 +30,8 @@ def to_rgb(array: NDArray[Any], *, bgr: bool = False) -> RGB:
         floating point within 0 … 1.
     bgr : bool
         The colours come in OpenCV's order.
+    light : bool
+        Floating-point values may be beyond 1, and are white then, or below 0, and are black.
 
     Returns
     -------
@@ -43,19 +47,25 @@ def to_rgb(array: NDArray[Any], *, bgr: bool = False) -> RGB:
         array = array[..., np.newaxis]
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or array.size == 0:
         raise ValueError(f"an image has shape (H, W) or (H, W, 1 … 4), not {array.shape}")
-    pixels = _to_8_bits(np.asarray(array))
-    channels = pixels.shape[2]
-    if channels in (2, 4):
+    height, width, channels = array.shape
+    if array.dtype == np.uint8 and channels == 3 and not bgr:
+        return np.ascontiguousarray(array, dtype=np.uint8)
+    rows = max(1, _BAND // (width * channels))
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        pixels[top : top + rows] = _band(array[top : top + rows], bgr, light)
+    return pixels
+
+
+def _band(array: NDArray[Any], bgr: bool, light: bool) -> NDArray[np.uint8]:
+    """Some rows of colours or, to be repeated, of grey."""
+    pixels = _to_8_bits(array, light)
+    if pixels.shape[2] in (2, 4):
         pixels = _compose_on_white(pixels[..., :-1], pixels[..., -1:])
-        channels -= 1
-    if channels == 1:
-        return np.repeat(pixels, 3, axis=2)
-    if bgr:
-        pixels = pixels[..., ::-1]
-    return np.ascontiguousarray(pixels)
+    return pixels[..., ::-1] if bgr else pixels
 
 
-def _to_8_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
+def _to_8_bits(array: NDArray[Any], light: bool) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return np.asarray(array, dtype=np.uint8)
     if array.dtype == np.bool_:
@@ -68,7 +78,7 @@ def _to_8_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
         return np.asarray(array, dtype=np.uint8)
     if np.issubdtype(array.dtype, np.floating):
         finite = np.nan_to_num(array, nan=0.0, posinf=1.0, neginf=0.0)
-        if finite.max() > 1.0 + 1e-3:
+        if not light and finite.max() > 1.0 + 1e-3:
             raise ValueError("floating-point pixels must be within 0 … 1")
         return np.asarray(np.rint(np.clip(finite, 0.0, 1.0) * 255.0), dtype=np.uint8)
     raise ValueError(f"pixels cannot be of type {array.dtype}")

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
     from numpy.typing import NDArray
 
+    from qualipy_core.criterion import Criterion
     from qualipy_core.executors import ExecutorFactory
-    from qualipy_core.filter import Filter
+    from qualipy_core.limits import Limits
     from qualipy_core.result import Result
     from qualipy_core.roots import Roots
 
@@ -174,9 +175,9 @@ class Registry:
             else:
                 self._entries[entry.qualified] = entry
         self._preferred = {_normal(word) for word in preferred}
-        self._loaded: dict[str, type[Filter]] = {}
+        self._loaded: dict[str, type[Criterion]] = {}
         self._failures: dict[str, PluginError] = {}
-        self._registered: dict[str, type[Filter]] = {}
+        self._registered: dict[str, type[Criterion]] = {}
 
     def names(self) -> tuple[str, ...]:
         """Return the names by which a filter can be had, sorted.
@@ -215,7 +216,7 @@ class Registry:
             )
         return candidates[0]
 
-    def get(self, name: str) -> type[Filter]:
+    def get(self, name: str) -> type[Criterion]:
         """Return the filter class of a name, importing its module when it is first asked for.
 
         Parameters
@@ -233,7 +234,7 @@ class Registry:
         entry = self.entry(name)
         return self._registered[name] if entry is None else self.load(entry)
 
-    def load(self, entry: Entry) -> type[Filter]:
+    def load(self, entry: Entry) -> type[Criterion]:
         """Return the class of an entry; a failure is kept and raised again to whoever asks."""
         key = entry.qualified
         if key in self._failures:
@@ -264,7 +265,7 @@ class Registry:
             return "ambiguous", f"also offered by {others}"
         return ("loaded" if entry.qualified in self._loaded else "found"), ""
 
-    def name_of(self, cls: type[Filter]) -> str:
+    def name_of(self, cls: type[Criterion]) -> str:
         """Return the name by which a class can be had: bare, or qualified where it must be."""
         if self._registered.get(cls.name) is cls:
             return cls.name
@@ -278,7 +279,7 @@ class Registry:
         return _normal(entry.qualified) in self._preferred
 
     @contextmanager
-    def registered(self, *classes: type[Filter]) -> Iterator[None]:
+    def registered(self, *classes: type[Criterion]) -> Iterator[None]:
         """Offer filter classes for a while without installing anything; for tests."""
         before = dict(self._registered)
         self._registered.update({cls.name: cls for cls in classes})
@@ -287,7 +288,7 @@ class Registry:
         finally:
             self._registered = before
 
-    def origin(self, cls: type[Filter]) -> tuple[str | None, str | None]:
+    def origin(self, cls: type[Criterion]) -> tuple[str | None, str | None]:
         """Return the distribution and version that brought a class, or ``(None, None)``."""
         for key, loaded in self._loaded.items():
             if loaded is cls:
@@ -319,11 +320,12 @@ class Registry:
         )
 
 
-def _checked(entry: Entry, loaded: object) -> type[Filter]:
+def _checked(entry: Entry, loaded: object) -> type[Criterion]:
     from qualipy_core.filter import Filter
+    from qualipy_core.setfilter import SetFilter
 
-    if not (isinstance(loaded, type) and issubclass(loaded, Filter)):
-        raise entry.broken("it is no subclass of qualipy_core.Filter")
+    if not (isinstance(loaded, type) and issubclass(loaded, Filter | SetFilter)):
+        raise entry.broken("it is no subclass of qualipy_core.Filter or SetFilter")
     if loaded.name != entry.name:
         raise entry.broken(
             f"the class is named {loaded.name!r} and its entry point {entry.name!r}; "
@@ -370,18 +372,26 @@ def survey() -> list[tuple[Entry, State, str]]:
     return sorted(surveyed, key=lambda row: (_normal(row[0].distribution), row[0]))
 
 
-def usable_filters() -> list[Filter]:
-    """Return every installed filter, made with its defaults; warn of those that are broken."""
+def usable_filters(*, every: bool = False) -> list[Criterion]:
+    """Return the installed filters that run by default, made with theirs; warn of broken ones.
+
+    Parameters
+    ----------
+    every : bool
+        Those as well that a run takes only when they are named.
+    """
     usable = []
     for name in registry().names():
         try:
-            usable.append(registry().get(name)())
+            cls = registry().get(name)
+            if every or cls.by_default:
+                usable.append(cls())
         except QualipyError as error:
             warnings.warn(f"left out: {error}", PluginWarning, stacklevel=3)
     return usable
 
 
-def origin(cls: type[Filter]) -> tuple[str | None, str | None]:
+def origin(cls: type[Criterion]) -> tuple[str | None, str | None]:
     """Return the distribution and version that brought a filter class."""
     return registry().origin(cls)
 
@@ -502,7 +512,9 @@ def hooks_replaced(by: Hooks) -> Iterator[None]:
         _replacement = before
 
 
-def open_source(source: str, roots: Roots | None = None) -> bytes | NDArray[np.uint8] | None:
+def open_source(
+    source: str, roots: Roots | None = None, limits: Limits | None = None
+) -> bytes | NDArray[np.uint8] | None:
     """Ask the packs to open a source; ``None`` when it is for nobody.
 
     Parameters
@@ -511,18 +523,22 @@ def open_source(source: str, roots: Roots | None = None) -> bytes | NDArray[np.u
         A path or URL that may be read.
     roots : Roots, optional
         What else may be read; everything, by default.
+    limits : Limits, optional
+        What it may cost; as the environment says, by default.
 
     Raises
     ------
     ImageReadError
         A pack took it on and failed.
     """
+    from qualipy_core.limits import Limits
     from qualipy_core.roots import Roots
     from qualipy_core.urls import shown
 
+    limits = (limits or Limits()).in_force()
     for entry, call in hooks().callers("qualipy_open_source"):
         try:
-            opened = call(source=source, roots=roots or Roots())
+            opened = call(source=source, roots=roots or Roots(), limits=limits)
         except QualipyError:
             raise
         except Exception as error:

@@ -21,6 +21,7 @@ from qualipy_core.errors import (
     ImageTooLargeError,
     MissingLibraryError,
 )
+from qualipy_core.limits import shown_bytes
 from qualipy_core.urls import address, has_credentials, is_chain, redacted, shown
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _EXTRA = 'pip install "qualipy-core[remote]"'
 _KEPT = 16  # file systems, one per host or bucket
 
 
-def open_url(source: str, roots: Roots) -> bytes | None:
+def open_url(source: str, roots: Roots, max_bytes: float) -> bytes | None:
     """Return the bytes behind a URL.
 
     Parameters
@@ -55,6 +56,8 @@ def open_url(source: str, roots: Roots) -> bytes | None:
         A URL that may be read.
     roots : Roots
         What else may be read, where it is redirected to.
+    max_bytes : float
+        How much may come.
 
     Returns
     -------
@@ -77,8 +80,8 @@ def open_url(source: str, roots: Roots) -> bytes | None:
         raise _failed(source, "holds a user or password: credentials belong in the environment")
     try:
         if scheme in _WEB:
-            return _read_web(source, roots)
-        return _read(source, f"{scheme}://{host}")
+            return _read_web(source, roots, max_bytes)
+        return _read(source, f"{scheme}://{host}", max_bytes)
     except (ImageError, MemoryError):
         raise
     except ImportError as error:
@@ -89,9 +92,7 @@ def open_url(source: str, roots: Roots) -> bytes | None:
         raise _explained(source, scheme, error) from (error if shown(source) == source else None)
 
 
-def _read(source: str, place: str) -> bytes:
-    from qualipy_core.image import MAX_BYTES
-
+def _read(source: str, place: str, max_bytes: float) -> bytes:
     key = (os.getpid(), threading.get_ident())
 
     def read() -> bytes:
@@ -99,10 +100,10 @@ def _read(source: str, place: str) -> bytes:
             if (getattr(file, "details", None) or {}).get("type") == "directory":
                 raise IsADirectoryError(source)  # object stores open these as empty
             data = bytearray()
-            _check_size(source, getattr(file, "size", None))
-            while piece := file.read(min(_PIECE, MAX_BYTES + 1 - len(data))):
+            _check_size(source, getattr(file, "size", None), max_bytes)
+            while piece := file.read(int(min(_PIECE, max_bytes + 1 - len(data)))):
                 data += piece
-                _check_size(source, len(data))
+                _check_size(source, len(data), max_bytes)
             return bytes(data)
 
     return _in_time(read)
@@ -145,16 +146,17 @@ def _web(process: int) -> Any:
     return fsspec.filesystem("https", skip_instance_cache=True, client_kwargs=options)
 
 
-def _read_web(source: str, roots: Roots) -> bytes:
+def _read_web(source: str, roots: Roots, max_bytes: float) -> bytes:
     system = _web(os.getpid())
 
     from fsspec.asyn import sync
 
-    data: bytes = sync(system.loop, _fetch, system, source, roots, timeout=ALTOGETHER)
+    asked = (system, source, roots, max_bytes)
+    data: bytes = sync(system.loop, _fetch, *asked, timeout=ALTOGETHER)
     return data
 
 
-async def _fetch(system: Any, source: str, roots: Roots) -> bytes:
+async def _fetch(system: Any, source: str, roots: Roots, max_bytes: float) -> bytes:
     """Follow redirects one by one: each may lead to where this run must not read."""
     from yarl import URL
 
@@ -170,14 +172,14 @@ async def _fetch(system: Any, source: str, roots: Roots) -> bytes:
         )
         async with asked as answer:
             if answer.status not in _REDIRECTED:
-                return await _body(source, answer)
+                return await _body(source, answer, max_bytes)
             target = urljoin(url, answer.headers.get("Location", ""))
         _check_redirect(source, url, target, roots)
         url = target
     raise _failed(source, f"is redirected more than {REDIRECTS} times")
 
 
-async def _body(source: str, answer: Any) -> bytes:
+async def _body(source: str, answer: Any, max_bytes: float) -> bytes:
     if answer.status in (404, 410):
         raise FileNotFoundError(source)
     if answer.status in (401, 403, 407):
@@ -185,11 +187,11 @@ async def _body(source: str, answer: Any) -> bytes:
     if answer.status != 200:
         reason = f"{answer.status} {answer.reason or ''}".strip()
         raise _failed(source, f"cannot be opened: the server answers {reason}")
-    _check_size(source, answer.content_length)
+    _check_size(source, answer.content_length, max_bytes)
     data = bytearray()
     async for piece in answer.content.iter_chunked(_PIECE):
         data += piece
-        _check_size(source, len(data))
+        _check_size(source, len(data), max_bytes)
     return bytes(data)
 
 
@@ -210,12 +212,12 @@ def _check_redirect(source: str, url: str, target: str, roots: Roots) -> None:
         )
 
 
-def _check_size(source: str, size: int | None) -> None:
-    from qualipy_core.image import MAX_BYTES
-
-    if size is not None and size > MAX_BYTES:
+def _check_size(source: str, size: int | None, max_bytes: float) -> None:
+    if size is not None and size > max_bytes:
         raise ImageTooLargeError(
-            f"{shown(source)} is larger than {MAX_BYTES >> 20} MiB.", image=source
+            f"{shown(source)} is larger than {shown_bytes(max_bytes)}, the limit "
+            "(QUALIPY_MAX_BYTES).",
+            image=source,
         )
 
 

@@ -34,7 +34,8 @@ from qualipy_core.roi import ROI
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from qualipy_core.filter import Filter
+    from qualipy_core.criterion import Criterion
+    from qualipy_core.limits import Limits
 
 ROIList = Annotated[list[int], Field(min_length=4, max_length=4)]
 
@@ -87,7 +88,7 @@ class Request(BaseModel):
         except ValidationError as error:
             raise _translated(error.errors(include_url=False)[0], cls) from None
 
-    def make_filters(self, *, trusted: bool = False) -> list[Filter]:
+    def make_filters(self, *, trusted: bool = False) -> list[Criterion]:
         """Make the filters that the request names.
 
         Parameters
@@ -127,6 +128,7 @@ def process_request(
     trusted: bool = False,
     jobs: int = 1,
     image_roots: Iterable[str | os.PathLike[str]] | None = None,
+    limits: Limits | None = None,
 ) -> dict[Any, Any] | bool:
     """Run a job that came as JSON.
 
@@ -141,6 +143,8 @@ def process_request(
         As in `qualipy_core.scan`.
     image_roots : iterable of (str or path), optional
         As in `qualipy_core.scan`: what the request may name as images.
+    limits : Limits, optional
+        As in `qualipy_core.scan`: what each of its images may cost.
 
     Returns
     -------
@@ -164,6 +168,7 @@ def process_request(
         job.sort_filters,
         jobs=jobs,
         image_roots=image_roots,
+        limits=limits,
     )
 
 
@@ -223,7 +228,7 @@ def _refuse_constant(constant: str) -> None:
     raise RequestError(f"The request holds {constant}, which is not JSON.", place="")
 
 
-def _make(name: str, values: dict[str, Any], trusted: bool) -> Filter:
+def _make(name: str, values: dict[str, Any], trusted: bool) -> Criterion:
     place = f"filters.{name}"
     try:
         cls = plugins.registry().get(name)
@@ -258,7 +263,13 @@ def _translated(error: ErrorDetails, cls: type[BaseModel]) -> RequestError:
             f"{parameters.did_you_mean(place, known)}",
             place=place,
         )
-    if parts[0] == "images" and len(parts) > 1:
+    if error["type"] == "string_unicode":  # of a key, it may have no place at all
+        where = place or "The request"
+        return RequestError(
+            f"{where} holds {reprlib.repr(error['input'])}, half a character: it is no text.",
+            place=place,
+        )
+    if parts[:1] == ["images"] and len(parts) > 1:
         return RequestError(
             f"{place}: a ROI is null or four integers [x, y, width, height], "
             f"not {reprlib.repr(error['input'])}.",

@@ -5,7 +5,7 @@
     supervisor                        child
       prepare(make)  ── pickle ──►    plan = make()            the packs are imported here alone
       judge(task)    ── pickle ──►    plan.judge(task)
-      Result         ◄── JSON ───     result.to_dict()
+      Result         ◄── JSON ───     result.to_message()
 
 The child has one image at a time, so that its death, or its silence, is that image's. What comes
 back is plain data: nothing that the packs of the child define is imported by the supervisor.
@@ -30,12 +30,14 @@ from qualipy_core.errors import (
     ImageTimeoutError,
     ImageTypeError,
     ProcessStartError,
+    ResultError,
     WorkerDiedError,
 )
 from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result
 from qualipy_core.roots import Roots
 from qualipy_core.servant import Alive, Died, Servant, TooLong
+from qualipy_core.urls import shown
 
 PREPARE_LIMIT = 60.0
 """Seconds in which a child must have started and imported its packs, at least."""
@@ -138,8 +140,7 @@ class Sandbox:
         try:
             request = pickle.dumps(task)
         except Exception as error:
-            message = f"{label} cannot be sent to a process: {error}."
-            return Result(label, error=ImageTypeError(message, image=label))
+            return unsendable(label, error)
         seconds = 0.0
         deaths = unread = 0
         while True:
@@ -148,9 +149,7 @@ class Sandbox:
             try:
                 answer = self._ask(request, self.time_limit, alive, every)
             except TooLong:
-                message = f"Judging {label} took longer than {self.time_limit:g} seconds."
-                late = ImageTimeoutError(message, image=label)
-                return Result(label, error=late, seconds=time.perf_counter() - started)
+                return too_long(label, self.time_limit or 0.0, time.perf_counter() - started)
             except Died as death:
                 seconds += time.perf_counter() - started
                 if death.unread and unread < self.tries:  # not of this image: it never had it
@@ -159,15 +158,8 @@ class Sandbox:
                 deaths += 1
                 if deaths < self.tries:
                     continue
-                times = f"{deaths} times; the last time, it" if deaths > 1 else "once: it"
-                message = f"The process that judged {label} died {times} {death}."
-                dead = WorkerDiedError(message, image=label)
-                return Result(label, error=dead, seconds=seconds)
-            if "result" in answer:
-                return Result.from_dict(answer["result"])
-            problem = _problem(answer)
-            message = f"{label} cannot be judged: {problem}."
-            return Result(label, error=ImageReadError(message, image=label))
+                return died(label, deaths, str(death), seconds)
+            return received(label, answer)
 
     def close(self) -> None:
         """End the child; `prepare` starts another one."""
@@ -213,7 +205,7 @@ class Sandbox:
             self._discard()
             if "raised" in answer:
                 raise errors.from_dict(answer["raised"])
-            raise ExecutorError(f"The filters cannot be loaded: {_problem(answer)}.")
+            raise ExecutorError(f"The filters cannot be loaded: {problem(answer)}.")
         raise ExecutorError(
             f"The process that loads the filters died {self.tries} times; the last time, it {how}."
         )
@@ -221,14 +213,14 @@ class Sandbox:
     def _start(self) -> None:
         for pause in START_PAUSES:
             try:
-                self._servant = Servant(_answer, "qualipy_core._preloaded")
+                self._servant = Servant(answer_request, "qualipy_core._preloaded")
                 break
             except (OSError, EOFError) as error:
                 # A machine that is full for a moment, or a fork server that was killed just now.
-                problem = error
+                last = error
                 time.sleep(pause)
         else:
-            raise ProcessStartError(f"No process can be started: {problem}.") from problem
+            raise ProcessStartError(f"No process can be started: {last}.") from last
         # Before multiprocessing waits at the exit for a child that won't end by itself.
         self._end = Finalize(self, self._servant.end, exitpriority=100)
 
@@ -249,19 +241,51 @@ class Sandbox:
             self._end = None
 
 
-def _problem(answer: dict[str, Any]) -> str:
+def too_long(label: str, limit: float, seconds: float) -> Result:
+    """Return the result of an image that took too long."""
+    message = f"Judging {shown(label)} took longer than {limit:g} seconds."
+    return Result(label, error=ImageTimeoutError(message, image=label), seconds=seconds)
+
+
+def died(label: str, times: int, how: str, seconds: float) -> Result:
+    """Return the result of an image on which its process died, the last time as is told."""
+    often = f"{times} times; the last time, it" if times > 1 else "once: it"
+    message = f"The process that judged {shown(label)} died {often} {how}."
+    return Result(label, error=WorkerDiedError(message, image=label), seconds=seconds)
+
+
+def unsendable(label: str, problem: object) -> Result:
+    """Return the result of an image that cannot go to another process."""
+    message = f"{shown(label)} cannot be sent to a process: {problem}."
+    return Result(label, error=ImageTypeError(message, image=label))
+
+
+def received(label: str, answer: dict[str, Any]) -> Result:
+    """Return the result that a child has answered, whatever it is."""
+    try:
+        if "result" in answer:
+            return Result.from_dict(answer["result"])
+        told = problem(answer)
+    except ResultError as error:
+        told = str(error).removesuffix(".")
+    message = f"{shown(label)} cannot be judged: {told}."
+    return Result(label, error=ImageReadError(message, image=label))
+
+
+def problem(answer: dict[str, Any]) -> str:
+    """Return what a child says that has not done what it was asked."""
     return str(answer.get("failed") or errors.from_dict(answer.get("raised")))
 
 
 _plan = Plan((), roots=Roots())  # the child's own
 
 
-def _answer(request: bytes) -> dict[str, Any]:
+def answer_request(request: bytes) -> dict[str, Any]:
     """Make the plan or judge an image: what the child does."""
     global _plan
     wanted = pickle.loads(request)  # noqa: S301 - from the process that started this one
     if isinstance(wanted, Task):
-        return {"result": _plan.judge(wanted).to_dict()}
-    _plan = wanted()
+        return {"result": _plan.judge(wanted).to_message()}
+    _plan = wanted if isinstance(wanted, Plan) else wanted()
     plugins.hooks()  # now, for the first image is not to be blamed for what they do
     return {}

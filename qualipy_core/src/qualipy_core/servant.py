@@ -1,6 +1,7 @@
-"""One child process that answers one request at a time, and can be killed while it does.
+"""One child process that answers requests one after the other, and can be killed while it does.
 
-Requests are bytes, answers are JSON: nothing that the child has imported is needed to read them.
+Requests are bytes, answers are JSON: nothing that the child has imported is needed to read them,
+and nothing that a child says is run.
 """
 
 from __future__ import annotations
@@ -47,34 +48,37 @@ class TooLong(Exception):  # noqa: N818
 
 
 class Servant:
-    """A child process that answers one request at a time.
+    """A child process that answers requests, one after the other.
 
     Parameters
     ----------
     answer : callable
         Of a module: called in the child, with each request. What it raises is in the answer: under
         ``raised``, as `QualipyError.to_dict` gives it, or under ``failed``, as text.
-    preload : str
-        A module to have imported once for all children.
+    *preload : str
+        Modules to have imported once for all children.
+    may_fork : bool
+        Whether it may be a fork of this process, where that is as good as a fresh one.
     """
 
-    def __init__(self, answer: Answer, preload: str) -> None:
-        fork = children.may_fork()
+    def __init__(self, answer: Answer, *preload: str, may_fork: bool = True) -> None:
+        fork = may_fork and children.may_fork()
         if fork:
-            importlib.import_module(preload)
-        context = multiprocessing.get_context("fork") if fork else children.fresh_context(preload)
-        self._connection, theirs = context.Pipe()
+            for module in preload:
+                importlib.import_module(module)
+        context = multiprocessing.get_context("fork") if fork else children.fresh_context(*preload)
+        self.connection, theirs = context.Pipe()
         try:
             with children.no_interrupts(), one_library_thread(), _as_main_process():
                 # A fork has this end as well, which would hide from it that this process is gone;
                 # a fresh process has the variables that were set when the fork server started.
-                inherited = (self._connection, None) if fork else (None, dict(os.environ))
+                inherited = (self.connection, None) if fork else (None, dict(os.environ))
                 self._process: BaseProcess = context.Process(  # type: ignore[attr-defined]
                     target=_serve, args=(answer, theirs, *inherited), name="servant"
                 )
                 self._process.start()
         except BaseException:
-            self._connection.close()
+            self.connection.close()
             raise
         finally:
             theirs.close()
@@ -88,23 +92,17 @@ class Servant:
         self, request: bytes, limit: float | None, alive: Alive, every: float
     ) -> dict[str, Any]:
         """Send a request and return the answer; raise `Died` or `TooLong` without one."""
-        try:
-            self._connection.send_bytes(request)
-        except OSError:
-            raise self._died(unread=True) from None
+        self.send(request)
         now = time.monotonic()
         deadline = math.inf if limit is None else now + limit
         beat = now + every
         while True:
             ready = wait(
-                [self._connection, self._process.sentinel], max(0.0, min(deadline, beat) - now)
+                [self.connection, self._process.sentinel], max(0.0, min(deadline, beat) - now)
             )
             # A program that the child has started may hold its ends of both open: ask the system.
-            ended = bool(ready) or not self.is_alive()
-            if self._connection in ready or (ended and self._connection.poll()):
-                return self._received()
-            if ended:
-                raise self._died()
+            if ready or not self.is_alive():
+                return self.receive()
             now = time.monotonic()
             if now >= deadline:
                 raise TooLong
@@ -114,14 +112,23 @@ class Servant:
                 now = time.monotonic()
                 beat = now + every
 
-    def _received(self) -> dict[str, Any]:
+    def send(self, request: bytes) -> None:
+        """Send a request, and do not wait for the answer; raise `Died` where nobody reads it."""
         try:
-            answer = json.loads(self._connection.recv_bytes())
+            self.connection.send_bytes(request)
+        except OSError:
+            raise self._died(unread=True) from None
+
+    def receive(self) -> dict[str, Any]:
+        """Return the answer to the oldest request, once there is a sign of it; raise `Died`."""
+        try:
+            if self.connection.poll():
+                return dict(json.loads(self.connection.recv_bytes()))
         except ConnectionResetError:  # the system's word for a request that was never read
             raise self._died(unread=True) from None
         except (EOFError, OSError, ValueError):
-            raise self._died() from None
-        return dict(answer)
+            pass
+        raise self._died()
 
     def _died(self, unread: bool = False) -> Died:
         code = self._exitcode(_GRACE)
@@ -135,13 +142,17 @@ class Servant:
             self._process.join(0.02)
         return self._process.exitcode
 
-    def end(self) -> None:
-        """Kill it, with the programs that it has started."""
+    def kill(self) -> None:
+        """Kill it, with the programs that it has started, and do not wait."""
         if self.pid is not None and hasattr(os, "killpg"):
             with suppress(OSError):
                 os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()
-        self._connection.close()
+
+    def end(self) -> None:
+        """Kill it, with the programs that it has started, and clear up behind it."""
+        self.kill()
+        self.connection.close()
         if self._exitcode(_PATIENCE) is not None:
             self._process.close()
 
@@ -206,8 +217,8 @@ def _serve(
 
 def _settle() -> None:
     _die_with_parent()
-    if hasattr(os, "setsid"):
-        os.setsid()  # a group of its own, to be killed with all that it starts
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)  # a group of its own, to be killed with all that it starts
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)  # a fork has the handlers of its parent

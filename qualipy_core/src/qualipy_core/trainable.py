@@ -111,14 +111,14 @@ class TrainableFilter(Filter):
         except (QualipyError, MemoryError):
             raise
         except (Exception, SystemExit) as error:  # a pack's bug must not end the run
-            failure = self._failed(f"failed: {type(error).__name__}: {error}", image)
+            failure = self.failure(f"failed: {type(error).__name__}: {error}", image)
             failure.__cause__ = error
             return failure
         if row.shape == (len(self.feature_names),) and np.isfinite(row).all():
             return row
         what = f"an array of shape {row.shape}" if np.isfinite(row).all() else f"{row.tolist()}"
         wanted = f"{len(self.feature_names)} finite numbers"
-        return self._failed(f"measured {what} and not {wanted}", image)
+        return self.failure(f"measured {what} and not {wanted}", image)
 
     @property
     def model(self) -> Model:
