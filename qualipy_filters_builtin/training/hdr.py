@@ -535,16 +535,19 @@ def bracket_fused(dark: Pixels, light: Pixels) -> Photo:
 
 
 def fit(samples: list[Row]) -> Model:
-    """Return a model of these samples."""
+    """Return a model of these samples; at even odds, either class weighs the same."""
+    weights = np.array(
+        [TRAP_WEIGHT if row.kind in TRAPS else WEIGHTS.get(row.source, 1.0) for row in samples]
+    )
+    positive = np.array([row.positive for row in samples])
+    weights[positive] *= weights[~positive].mean() / weights[positive].mean()
     model = Model.fit(
         [row.features for row in samples],
-        [row.positive for row in samples],
+        positive,
         kernel="rbf",
         C=C,
         gamma=GAMMA,
-        sample_weight=[
-            TRAP_WEIGHT if row.kind in TRAPS else WEIGHTS.get(row.source, 1.0) for row in samples
-        ],
+        sample_weight=weights,
         groups=[row.group for row in samples],
         features=HDR.feature_names,
     )

@@ -33,7 +33,6 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 _FINE_LUMA = 256  # parts of a grey level, by which pixels are put in order
 
 
-@derived
 def thumbnail(image: Image) -> NDArray[np.uint8]:
     """Return the pixels of a thumbnail as a list.
 
@@ -47,6 +46,23 @@ def thumbnail(image: Image) -> NDArray[np.uint8]:
     ndarray of uint8, shape (n, 3)
         Red, green, blue.
     """
+    return small_picture(image).reshape(-1, 3)
+
+
+@derived
+def small_picture(image: Image) -> NDArray[np.uint8]:
+    """Return the thumbnail that colours are measured on.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        Long side at most 128 pixels.
+    """
     pixels: NDArray[Any] = image.pixels(_SHARED_SIDE)
     longest = max(pixels.shape[:2])
     while longest > THUMBNAIL_SIDE:  # halves: a fifth of the cost of areas of any size
@@ -54,7 +70,7 @@ def thumbnail(image: Image) -> NDArray[np.uint8]:
         height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
         longest = max(height, width)
-    return pixels.reshape(-1, 3)
+    return pixels
 
 
 @derived
@@ -79,6 +95,24 @@ def channel_levels(image: Image) -> NDArray[np.float64]:
 
 
 @derived
+def darkest_first(image: Image) -> NDArray[np.intp]:
+    """Return the places of the thumbnail's pixels in the order of their luma.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of intp, shape (n,)
+    """
+    # Stable sorting is fastest for 16 bits.
+    luma = ((thumbnail(image) @ _LUMA) * np.float32(_FINE_LUMA)).astype(np.uint16)
+    return np.argsort(luma, kind="stable")
+
+
+@derived
 def tone_colors(image: Image) -> NDArray[np.float64]:
     """Return what colours the pixels of each tone range have.
 
@@ -95,9 +129,7 @@ def tone_colors(image: Image) -> NDArray[np.float64]:
         the colours (sum of both standard deviations).
     """
     pixels = thumbnail(image)
-    # Stable sorting is fastest for 16 bits.
-    luma = ((pixels @ _LUMA) * np.float32(_FINE_LUMA)).astype(np.uint16)
-    red, green, blue = pixels[np.argsort(luma, kind="stable")].T / np.float32(255)
+    red, green, blue = pixels[darkest_first(image)].T / np.float32(255)
     colors = np.stack([red - green, blue - (red + green) / 2])
     chroma = np.hypot(*colors)
     count = len(pixels)

@@ -11,12 +11,30 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Image, TrainableFilter
-from qualipy_filters_builtin.color_balance import channel_levels, tone_colors
+from qualipy_core import Explanation, Image, TrainableFilter
+from qualipy_core.explanation import Chart, Color, Mask, Series
+from qualipy_filters_builtin.color_balance import (
+    CHANNEL_LEVELS,
+    TONE_RANGES,
+    channel_levels,
+    darkest_first,
+    small_picture,
+    tone_colors,
+)
 
 _LEVELS = ("0.5", "2", "10", "50", "90", "98", "99.5")  # per cent
 _RANGES = ("black", "darkest", "dark", "dim", "medium", "light", "lightest", "white")
 _MEASURES = ("red_green", "blue", "chroma", "spread")
+_THIRDS = (("shadows", 0, 3), ("middle tones", 3, 5), ("highlights", 5, 8))
+"""Ranges of tone, taken together to be shown."""
+_CHANNELS: tuple[tuple[str, Color], ...] = (
+    ("red", (200, 55, 45)), ("green", (30, 135, 75)), ("blue", (45, 95, 200)),
+)  # fmt: skip
+_HUES = ("red", "orange", "yellow", "green", "green", "cyan", "cyan", "blue", "blue", "violet",
+         "magenta", "red")  # fmt: skip
+_GREY = 0.02  # a colour difference that nobody notices
+_SHOWN_LUMA, _SHOWN_STRENGTH = 0.62, 0.5
+"""Brightness and colour difference with which a cast is shown, whatever its own."""
 
 
 class CrossProcessed(TrainableFilter):
@@ -35,6 +53,11 @@ class CrossProcessed(TrainableFilter):
     svm_file : str, optional
         A model of your own, as `train` and `save` write it.
 
+    Warnings
+    --------
+    What it cannot know is how the scene looked: a blue dusk with yellow lamps, coral under water or
+    a red curtain before black have different hues in shadows and highlights by nature.
+
     Notes
     -----
     The model, a support vector machine, judges by colour differences alone, of two kinds. The
@@ -50,9 +73,6 @@ class CrossProcessed(TrainableFilter):
     no labelled cross-processing was seen in training; on made photos it is 0.94, and 0.92 for
     kinds of processing that were left out. Of those, mixed channels (0.55 found), flat red curves
     (0.69) and tints by lightness alone (0.76) are the hardest.
-
-    What it cannot know is how the scene looked: a blue dusk with yellow lamps, coral under water or
-    a red curtain before black have different hues in shadows and highlights by nature.
 
     References
     ----------
@@ -85,3 +105,76 @@ class CrossProcessed(TrainableFilter):
         red, green, blue = levels.T
         differences = np.stack([red - green, blue - (red + green) / 2, levels.mean(axis=1)], axis=1)
         return np.concatenate([differences.ravel(), tone_colors(image).ravel()])
+
+    def explain(self, image: Image) -> Explanation:
+        """Show the hue of the shadows, middle tones and highlights, and the channels' curves."""
+        colors, levels = tone_colors(image)[:, :2], 255 * channel_levels(image)
+        order, picture = darkest_first(image), small_picture(image)
+        widths = np.diff(TONE_RANGES)
+        layers, told = [], []
+        for name, first, last in _THIRDS:
+            cast = np.average(colors[first:last], axis=0, weights=widths[first:last])
+            low, high = (round(TONE_RANGES[end] * len(order)) for end in (first, last))
+            where = np.zeros(len(order), np.bool_)
+            where[order[low:high]] = True
+            hue = _hue(cast)
+            told.append(f"{name} {hue}" + (f" by {np.hypot(*cast):.0%}" if hue != "grey" else ""))
+            shape = picture.shape[:2]
+            layers.append(
+                Mask(where.reshape(shape), f"{name}: {hue}", "reference", color=_shown(cast))
+            )
+        curves = Chart(
+            "levels of the channels, from the darkest pixels to the brightest",
+            tuple(
+                Series(100 * np.array(CHANNEL_LEVELS), level, name, color=color)
+                for level, (name, color) in zip(levels.T, _CHANNELS, strict=True)
+            ),
+            x_label="% of the pixels below",
+            y_label="level",
+            y_range=(0, 255),
+        )
+        balance = Chart(
+            "colour by tone: level lines are a mere tint",
+            (
+                Series(np.array([0, 100]), np.zeros(2), "grey", role="reference"),
+                Series(_middles(), 100 * colors[:, 0], "to red, below 0 to green"),
+                Series(_middles(), 100 * colors[:, 1], "to blue, below 0 to yellow", role="other"),
+            ),
+            x_label="tone, % of the pixels that are darker",
+            y_label="% of the range",
+            y_range=(-10, 10),
+        )
+        summary = f"Median colours: {', '.join(told)}; shadows of one hue and highlights of "
+        summary += "another tell of cross-processing."
+        return Explanation(summary, tuple(layers), (curves, balance))
+
+
+def _middles() -> NDArray[np.float64]:
+    """The middle of each range of tone, in per cent of the pixels."""
+    bounds = 100 * np.array(TONE_RANGES)
+    return np.asarray((bounds[1:] + bounds[:-1]) / 2)
+
+
+def _rgb(cast: NDArray[np.float64], luma: float) -> NDArray[np.float64]:
+    """Red, green and blue of a colour difference at a luma."""
+    red_green, blue = cast
+    green = luma - 0.299 * red_green - 0.114 * (blue + red_green / 2)
+    return np.array([green + red_green, green, blue + green + red_green / 2])
+
+
+def _hue(cast: NDArray[np.float64]) -> str:
+    """A colour difference in a word."""
+    if np.hypot(*cast) < _GREY:
+        return "grey"
+    red, green, blue = _rgb(cast, 0.5)
+    return _HUES[
+        round(np.degrees(np.arctan2(3**0.5 * (green - blue), 2 * red - green - blue)) / 30) % 12
+    ]
+
+
+def _shown(cast: NDArray[np.float64]) -> Color:
+    """The colour that shows a cast, much stronger than it is."""
+    strength = np.hypot(*cast)
+    visible = cast / max(strength, 1e-6) * min(_SHOWN_STRENGTH, 4 * strength)
+    red, green, blue = (int(v) for v in np.clip(255 * _rgb(visible, _SHOWN_LUMA), 0, 255))
+    return red, green, blue

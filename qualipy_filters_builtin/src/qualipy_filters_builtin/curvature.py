@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qualipy_core import Image, derived, gray
 from qualipy_core.opencv import cv2
+from qualipy_filters_builtin.quantiles import quantile
 
 Floats = NDArray[np.float64]
 
@@ -103,7 +103,7 @@ def _edges(image: Image) -> tuple[NDArray[np.int32], ...]:
     """Return chains of edge points, each of shape (length, 2)."""
     across, down = gradients(image)
     sample = np.abs(across[::3, ::3]) + np.abs(down[::3, ::3])
-    high = float(np.clip(_quantile(sample.ravel(), 0.92), 40, 300))
+    high = float(np.clip(quantile(sample.ravel(), 0.92), 40, 300))
     edges = cv2.Canny(across, down, high / 2, high)
     chains, _ = cv2.findContours(edges, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return tuple(chain.reshape(-1, 2) for chain in chains if len(chain) > _POINTS * 5)
@@ -156,16 +156,6 @@ def edge_arcs(image: Image, length: int) -> Arcs:
     return Arcs(curvature[good], normal[good], points.mean(axis=1).T[good])
 
 
-def _quantile(values: NDArray[Any], share: float) -> float:
-    """Return what `numpy.quantile` does, of many numbers in a fraction of its time."""
-    place = share * (len(values) - 1)
-    below = int(place)
-    above = min(below + 1, len(values) - 1)
-    parted = np.partition(values, (below, above))
-    low, high = float(parted[below]), float(parted[above])
-    return low + (high - low) * (place - below)
-
-
 def _stretches(chains: list[NDArray[np.int32]], length: int) -> Floats:
     """Return points along every stretch of every chain, shape (2, _POINTS, stretches)."""
     lengths = np.array([len(chain) for chain in chains])
@@ -189,14 +179,13 @@ def bending(arcs: Arcs) -> Bending:
     """
     if len(arcs.curvature) < 4:
         return Bending()
-    distance = (arcs.normal * arcs.middle).sum(axis=1)
+    distance, outwards, far = _seen_from_centre(arcs)
     strength, explained = _fit(arcs.curvature, np.column_stack([distance, -arcs.normal]))
-    far = np.abs(distance) > _FAR
-    outward = (arcs.curvature * np.sign(distance))[far]
+    outward = outwards[far]
     count = len(outward)
     if count == 0:
         return Bending(strength, explained)
-    typical = _quantile(outward / np.abs(distance[far]), 0.5)
+    typical = quantile(outward / np.abs(distance[far]), 0.5)
     return Bending(
         strength=strength,
         explained=explained,
@@ -205,6 +194,56 @@ def bending(arcs: Arcs) -> Bending:
         typical=typical * count / (count + _FEW),
         support=float(np.log1p(count)),
     )
+
+
+def bent_and_straight(arcs: Arcs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which arcs speak for a lens that bends, and which against it.
+
+    Returns
+    -------
+    bent, straight : ndarray of bool, shape (n,)
+        Arcs far from the centre that bulge away from it, and those that are straight.
+    """
+    _, outwards, far = _seen_from_centre(arcs)
+    return far & (outwards > _BENT), far & (np.abs(outwards) < _STRAIGHT)
+
+
+def polylines(arcs: Arcs, length: int, shape: tuple[int, ...]) -> Floats:
+    """Return the arcs as points along them, in shares of a picture's width and height.
+
+    Parameters
+    ----------
+    arcs : Arcs
+        Of `edge_arcs`.
+    length : int
+        As `edge_arcs` was asked for.
+    shape : tuple of int
+        Rows and columns of the picture at a long side of 384.
+
+    Returns
+    -------
+    ndarray, shape (n, 5, 2)
+    """
+    height, width = shape
+    half_diagonal = np.hypot(height, width) / 2
+    chord = length / half_diagonal
+    along = np.stack([arcs.normal[:, 1], -arcs.normal[:, 0]], axis=1)
+    place = np.linspace(-chord / 2, chord / 2, _POINTS)
+    bulge = (chord**2 / 4 - place**2) / 2
+    over = arcs.curvature[:, None] * (bulge - bulge.mean())
+    points = (
+        arcs.middle[:, None]
+        + place[:, None] * along[:, None]
+        + over[..., None] * arcs.normal[:, None]
+    )
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    return np.asarray((points * half_diagonal + centre + 0.5) / (width, height))
+
+
+def _seen_from_centre(arcs: Arcs) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """The arcs' distances from the centre, their outward curvatures, and which are far from it."""
+    distance = (arcs.normal * arcs.middle).sum(axis=1)
+    return distance, arcs.curvature * np.sign(distance), np.abs(distance) > _FAR
 
 
 def _fit(curvature: Floats, design: Floats) -> tuple[float, float]:

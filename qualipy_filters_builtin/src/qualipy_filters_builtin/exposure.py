@@ -12,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Filter, Image
-from qualipy_filters_builtin.tones import TONES, rim_histogram, tone_histogram
+from qualipy_core import Explanation, Filter, Image, gray
+from qualipy_core.explanation import Chart, Mask, Series
+from qualipy_filters_builtin.tones import TONES, TONES_SIDE, rim_histogram, tone_histogram
 
 # Tuned on labelled photos, most of them real exposure brackets: balanced accuracy 0.97 … 0.98.
 _DARK_MEAN = 62.0
@@ -56,15 +57,17 @@ class Exposure(Filter):
         Tell the two sides apart: an under-exposed photo (degree above 0.5) gives -1, which is
         positive all the same, for decisions are made on the magnitude.
 
+    Warnings
+    --------
+    It can't know what was meant: a night street, a silhouette or a lone lamp in the dark reads as
+    under-exposed, pale paper or a bright wall that fills the picture as over-exposed.
+
     Notes
     -----
     The degree of over-exposure is ``1 / (1 + ((255 - m) / 85)**4)`` with the average tone *m*; that
     of under-exposure ``1 / (1 + (d / 62)**4)`` with the average *d* of the tones cut at 160. The
     larger one counts. When nearly all of the rim is pure white, or black, the picture's other
     pixels are averaged instead.
-
-    It can't know what was meant: a night street, a silhouette or a lone lamp in the dark reads as
-    under-exposed, pale paper or a bright wall that fills the picture as over-exposed.
 
     References
     ----------
@@ -77,8 +80,7 @@ class Exposure(Filter):
 
     def measure(self, image: Image) -> float:
         """Return the degree in [0, 1], or -1."""
-        tones, rim = tone_histogram(image), rim_histogram(image)
-        over, under = _over(tones, rim), _under(tones, rim)
+        over, under = _over(_bright_mean(image)), _under(_dark_mean(image))
         if self.negative_under_exposed and under > max(over, 0.5):
             return -1.0
         return max(over, under)
@@ -87,24 +89,63 @@ class Exposure(Filter):
         """Decide on the magnitude: -1 stands for an under-exposed photo, which is positive."""
         return super().decide(abs(prediction))
 
+    def explain(self, image: Image) -> Explanation:
+        """Show where the tones are at their ends, and the average tone in the histogram."""
+        luma, tones = gray(image, TONES_SIDE), tone_histogram(image)
+        bright, dark = _bright_mean(image), _dark_mean(image)
+        white, black = luma >= _WHITE, luma <= _BLACK
+        is_over = _over(bright) > _under(dark)
+        mean, cut = (bright, "") if is_over else (dark, f", bright ones cut at {_LAMP:.0f}")
+        summary = (
+            f"The average tone is {mean:.0f} of 255{cut}: over-exposed begins at "
+            f"{_BRIGHT_MEAN:.0f}, under-exposed at {_DARK_MEAN:.0f}; {white.mean():.0%} of the "
+            f"photo is white (from {_WHITE}), {black.mean():.0%} black (up to {_BLACK})."
+        )
+        histogram = Chart(
+            "tones: how much of the photo has each",
+            (Series(_LUMA, 100 * tones, kind="area", role="other"),),
+            x_label="tone, 0 black … 255 white",
+            y_label="% of the photo",
+            marks=(
+                (_DARK_MEAN, "under"),
+                (_BRIGHT_MEAN, "over"),
+                (mean, "average"),
+            ),
+        )
+        layers = (
+            Mask(white, f"white: tones from {_WHITE}"),
+            Mask(black, f"black: tones up to {_BLACK}", role="other"),
+        )
+        return Explanation(summary, layers, (histogram,))
 
-def _over(tones: NDArray[np.float64], rim: NDArray[np.float64]) -> float:
+
+def _bright_mean(image: Image) -> float:
+    """The average tone by which over-exposure is judged, without a white backdrop."""
+    tones, rim = tone_histogram(image), rim_histogram(image)
     mean = float(tones @ _LUMA)
     subject = _mean(tones[:_WHITE], _LUMA[:_WHITE], mean)
     # A subject that is itself too bright stands before no backdrop, but in an over-exposed photo.
     backdrop = _ramp(float(rim[_WHITE:].sum()), *_BACKDROP_RIM)
     backdrop *= _ramp(-subject, -_BRIGHT_MEAN - 10, -_BRIGHT_MEAN)
-    mean += backdrop * min(subject - mean, 0.0)
+    return mean + backdrop * min(subject - mean, 0.0)
+
+
+def _over(mean: float) -> float:
     return 1.0 / (1.0 + ((255.0 - mean) / (255.0 - _BRIGHT_MEAN)) ** _STEEPNESS)
 
 
-def _under(tones: NDArray[np.float64], rim: NDArray[np.float64]) -> float:
+def _dark_mean(image: Image) -> float:
+    """The average tone by which under-exposure is judged, without lamps or a black backdrop."""
+    tones, rim = tone_histogram(image), rim_histogram(image)
     values = np.minimum(_LUMA, _LAMP)
     mean = float(tones @ values)
     subject = _mean(tones[_BLACK + 1 :], values[_BLACK + 1 :], mean) * _BLACK_BACKDROP_ALLOWANCE
     backdrop = _ramp(float(rim[: _BLACK + 1].sum()), *_BACKDROP_RIM)
     backdrop *= _ramp(subject, _DARK_MEAN - 10, _DARK_MEAN)
-    mean += backdrop * max(subject - mean, 0.0)
+    return mean + backdrop * max(subject - mean, 0.0)
+
+
+def _under(mean: float) -> float:
     return 1.0 / (1.0 + (mean / _DARK_MEAN) ** _STEEPNESS)
 
 

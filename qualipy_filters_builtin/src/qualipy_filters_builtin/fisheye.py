@@ -7,9 +7,18 @@ from dataclasses import astuple, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Image, TrainableFilter
-from qualipy_filters_builtin.curvature import Bending, bending, edge_arcs, radial_squeeze
-from qualipy_filters_builtin.image_circle import ImageCircle, image_circle
+from qualipy_core import Explanation, Image, TrainableFilter, gray
+from qualipy_core.explanation import Layer, Lines, Mask
+from qualipy_filters_builtin.curvature import (
+    SIDE,
+    Bending,
+    bending,
+    bent_and_straight,
+    edge_arcs,
+    polylines,
+    radial_squeeze,
+)
+from qualipy_filters_builtin.image_circle import ImageCircle, fitted_disc, image_circle
 
 _LENGTHS = (28, 56)  # of edge stretches, in pixels at a long side of 384
 _FEATURES = (
@@ -18,6 +27,8 @@ _FEATURES = (
     "squeeze_rim",
     *(f"circle_{field.name}" for field in fields(ImageCircle)),
 )
+_CLEAR_CIRCLE = 0.5
+"""The share of a circle's outline from which it is shown."""
 
 
 class Fisheye(TrainableFilter):
@@ -25,7 +36,7 @@ class Fisheye(TrainableFilter):
 
     A positive shows straight things bent around the centre as only a fisheye bends them, a round
     image in plain corners, or both. The mild distortion of ordinary wide-angle lenses, pincushion
-    distortion and vignettes are no fisheye.
+    distortion and vignettes are no fisheye. The prediction is a probability.
 
     Parameters
     ----------
@@ -38,21 +49,32 @@ class Fisheye(TrainableFilter):
     svm_file : str, optional
         A model of your own, as `train` and `save` write it; the shipped one, by default.
 
+    Warnings
+    --------
+    Nothing but edges tells of the lens when it fills the frame, so it fails where they are missing
+    or bent by themselves: a portrait, a face of fur, a lawn through a fisheye pass; a close view of
+    one round thing in the middle, such as a plate, a barrel or a curled-up dog, may be flagged.
+
     Notes
     -----
-    A support vector machine over how arcs along edges bend (division model: Fitzgibbon 2001,
-    doi:10.1109/CVPR.2001.990465), how the lens squeezes texture along the radius, and how well
-    plain corners lie around a circle. It was trained on labelled photos and on photos bent by
-    equidistant, equisolid, stereographic, orthographic and Thoby projections, the division model
-    and polynomials.
+    A support vector machine over how arcs along edges bend, how the lens squeezes texture along the
+    radius, and how well plain corners lie around a circle. It was trained on labelled photos and on
+    photos bent by equidistant, equisolid, stereographic, orthographic and Thoby projections, the
+    division model and polynomials.
 
     On 150 labelled photos of other sources than those trained on, balanced accuracy is 0.93, and
     0.92 with no labelled photo in the training; on made ones it is 0.92 for lenses and traps left
     out of it, for photos with edges enough. Of circular fisheyes nearly all are found, of crops far
-    from the centre three in four. Nothing but edges tells of the lens when it fills the frame, so
-    it fails where they are missing or bent by themselves: a portrait, a face of fur, a lawn through
-    a fisheye pass; a close view of one round thing in the middle, such as a plate, a barrel or a
-    curled-up dog, may be flagged.
+    from the centre three in four.
+
+    References
+    ----------
+    The division model: Fitzgibbon 2001, "Simultaneous linear estimation of multiple view geometry
+    and lens distortion", doi:10.1109/CVPR.2001.990465.
+    Straight lines as circles: Bukhari & Dailey 2013, "Automatic radial distortion estimation from a
+    single image", doi:10.1007/s10851-012-0342-2.
+    The circle's fit: Kåsa 1976, "A circle fitting procedure and its error analysis",
+    doi:10.1109/TIM.1976.6312298.
     """
 
     name = "fisheye"
@@ -67,3 +89,28 @@ class Fisheye(TrainableFilter):
         ]
         circle = astuple(image_circle(image))
         return np.array([*bent, *radial_squeeze(image), *circle], dtype=np.float64)
+
+    def explain(self, image: Image) -> Explanation:
+        """Show which edges bend around the centre, which are straight, and the image circle."""
+        length = _LENGTHS[0]
+        arcs = edge_arcs(image, length)
+        lines = polylines(arcs, length, gray(image, SIDE).shape)
+        bent, straight = bent_and_straight(arcs)
+        layers: list[Layer] = [
+            Lines(tuple(lines[straight]), "straight edges", "other"),
+            Lines(tuple(lines[bent]), "edges bent around the centre"),
+        ]
+        told = (
+            f"Of {bent.sum() + straight.sum():,} stretches of edges far from the centre, "
+            f"{bent.sum():,} bend around it and {straight.sum():,} stay straight"
+        )
+        disc = fitted_disc(image)
+        if disc is not None and disc.found.outline > _CLEAR_CIRCLE:
+            height, width = disc.plain.shape
+            angle = np.linspace(0, 2 * np.pi, 97)
+            x = (disc.x + disc.radius * np.cos(angle) + 0.5) / width
+            y = (disc.y + disc.radius * np.sin(angle) + 0.5) / height
+            layers.append(Mask(disc.plain > 0, "plain corners", "reference"))
+            layers.append(Lines((np.stack([x, y], axis=1),), "the circle around which they lie"))
+            told += f"; plain corners lie around {disc.found.outline:.0%} of a circle"
+        return Explanation(f"{told}.", tuple(layers))

@@ -38,24 +38,51 @@ class ImageCircle:
     radius: float = 0.0
 
 
-@derived
+@dataclass(frozen=True, eq=False)
+class Disc:
+    """The circle that was fitted, in pixels of a picture with a long side of 160.
+
+    Attributes
+    ----------
+    plain : ndarray of uint8, shape (H, W)
+        1 in the plain corners.
+    x, y, radius : float
+        Of the circle.
+    found : ImageCircle
+        How well the two fit.
+    """
+
+    plain: Mask
+    x: float
+    y: float
+    radius: float
+    found: ImageCircle
+
+
 def image_circle(image: Image) -> ImageCircle:
     """Look for a disc in a surround of one colour, whichever it is.
 
     Each corner's colour is flooded inwards; a circle is fitted to the flood's shore (Kåsa 1976,
     doi:10.1109/TIM.1976.6312298, reweighted so that leaks into dark content count little).
     """
+    disc = fitted_disc(image)
+    return ImageCircle() if disc is None else disc.found
+
+
+@derived
+def fitted_disc(image: Image) -> Disc | None:
+    """Return the circle around which plain corners lie; None without plain corners."""
     pixels = image.pixels(SIDE)
     height, width = pixels.shape[:2]
     if min(height, width) < 24:
-        return ImageCircle()
+        return None
     plain, corners = _plain_corners(pixels)
     share = cv2.countNonZero(plain) / plain.size
     if corners < 2 or not 0.02 <= share <= 0.85:
-        return ImageCircle()
+        return None
     shore = np.asarray(cv2.dilate(plain, _NEIGHBOURS), dtype=np.uint8) - plain
     if cv2.countNonZero(shore) < 30:
-        return ImageCircle()
+        return None
     columns, rows = cv2.findNonZero(shore).reshape(-1, 2).T.astype(np.float64)
     x, y, radius = _fit_circle(columns, rows)
     across = np.arange(width) - x
@@ -64,7 +91,8 @@ def image_circle(image: Image) -> ImageCircle:
     filled = plain > 0
     either = int(np.count_nonzero(outside | filled))
     overlap = int(np.count_nonzero(outside & filled)) / max(either, 1)
-    return ImageCircle(overlap, _outline(shore, x, y, radius), radius / min(height, width) * 2)
+    outline = _outline(shore, x, y, radius)
+    return Disc(plain, x, y, radius, ImageCircle(overlap, outline, radius / min(height, width) * 2))
 
 
 def _plain_corners(pixels: NDArray[np.uint8]) -> tuple[Mask, int]:

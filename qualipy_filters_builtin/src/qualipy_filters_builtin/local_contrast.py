@@ -24,7 +24,6 @@ BANDS = 6
 
 Floats = NDArray[np.float32]
 
-_SHARED_SIDE = 512  # other filters ask for this one, too, and it is a multiple: cheap to reduce
 _BLACK = 8.0  # added to the 8-bit values before the logarithm: noise in the dark is no contrast
 _LOGARITHMS = np.log(np.arange(256, dtype=np.float32) + np.float32(_BLACK))
 _OPPONENTS = np.array([[0.25, 0.5, 0.25], [1, -1, 0], [0, -1, 1]], dtype=np.float32)
@@ -47,13 +46,7 @@ def opponent_pyramid(image: Image) -> tuple[Floats, ...]:
     tuple of ndarray of float32, shape (H / 2ⁱ, W / 2ⁱ, 3)
         `BANDS` + 1 of them. The channels: log brightness, log (red / green), log (blue / green).
     """
-    pixels: NDArray[Any] = image.pixels(_SHARED_SIDE)
-    height, width = pixels.shape[:2]
-    scale = SIDE / max(height, width)
-    if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    levels = [cv2.transform(cv2.LUT(pixels, _LOGARITHMS), _OPPONENTS)]
+    levels = [cv2.transform(cv2.LUT(image.pixels(SIDE), _LOGARITHMS), _OPPONENTS)]
     for _ in range(BANDS):
         levels.append(_halved(levels[-1]))
     return tuple(np.asarray(level, dtype=np.float32) for level in levels)
@@ -146,7 +139,8 @@ def evenness(image: Image) -> NDArray[np.float64]:
     band = cv2.absdiff(fine, cv2.resize(coarse, (fine.shape[1], fine.shape[0])))
     light, red, blue = cv2.split(band)
     side = max(3, max(light.shape) // 16) | 1
-    busy, colorful = cv2.blur(light, (side, side)), cv2.blur(cv2.magnitude(red, blue), (side, side))
+    color = cv2.sqrt(red * red + blue * blue)  # `cv2.magnitude` goes by where the arrays lie
+    busy, colorful = cv2.blur(light, (side, side)), cv2.blur(color, (side, side))
     ratios = np.log((spread(busy) + _LEAST) / (spread(colorful) + _LEAST))
     return quantiles(ratios, (10, 50, 90))
 
@@ -170,18 +164,51 @@ def edge_profile(luma: Floats, distances: tuple[float, ...]) -> NDArray[np.float
         The logarithm of the edges' mean height; then, for each further distance, how much
         brighter the bright side gets and how much darker the dark side, in heights of the edge.
     """
-    brights, darks = (tones.mean(axis=1, dtype=np.float64) for tones in _sides(luma, distances))
+    _, *sides = _sides(luma, distances)
+    brights, darks = (tones.mean(axis=1, dtype=np.float64) for tones in sides)
     edge = max(brights[0] - darks[0], 0.0) + 0.02  # where there are no edges, noise says nothing
     further = np.stack([brights[1:] - brights[0], darks[0] - darks[1:]], axis=1) / edge
     return np.array([np.log(edge), *further.ravel()])
 
 
-def _sides(values: Floats, distances: tuple[float, ...]) -> tuple[Floats, Floats]:
-    """What lies on the bright and on the dark side of the strongest edges: (distance, edge)."""
+def halo_map(luma: Floats, distances: tuple[float, ...]) -> tuple[Floats, Floats]:
+    """Return along which of the strongest edges the tones come back, as in a halo.
+
+    Parameters
+    ----------
+    luma : ndarray of float32, shape (H, W)
+        Brightness in [0, 1].
+    distances : tuple of float
+        From an edge, in pixels, as of `edge_profile`.
+
+    Returns
+    -------
+    comeback : ndarray of float32, shape (H, W)
+        By how much the bright side is brighter near the edge than at the last distance, and the
+        dark side darker, on average, in heights of the edges around.
+    weight : ndarray of float32, shape (H, W)
+        In [0, 1], the height of those edges; 0 where there are none.
+    """
+    places, brights, darks = _sides(luma, distances)
+    bright, dark = brights[:-1].max(axis=0), darks[:-1].min(axis=0)
+    heights = np.maximum(bright - dark, 0)
+    comebacks = (bright - brights[-1] + darks[-1] - dark) / 2
+    sums = np.zeros((2, luma.size), np.float32)
+    sums[0, places], sums[1, places] = comebacks, heights
+    along, height = (cv2.GaussianBlur(part.reshape(luma.shape), (0, 0), 1.0) for part in sums)
+    weight = np.clip(height * 12, 0, 1)  # full along an edge of a third of the range
+    return np.asarray(along / (height + 1e-3)), np.asarray(weight)
+
+
+def _sides(values: Floats, distances: tuple[float, ...]) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """Where the strongest edges are, and what lies on their bright and on their dark side.
+
+    Indices into the raveled picture, (edge,), and tones, (distance, edge).
+    """
     height, width = values.shape
     across = cv2.Sobel(values, cv2.CV_32F, 1, 0, scale=1 / 8)
     down = cv2.Sobel(values, cv2.CV_32F, 0, 1, scale=1 / 8)
-    steepness = cv2.magnitude(across, down).ravel()
+    steepness = cv2.sqrt(across * across + down * down).ravel()
     usual = np.sort(spread(steepness.reshape(height, width)))
     strongest = np.flatnonzero(steepness >= usual[-1 - len(usual) // _EDGES])
     length = np.maximum(steepness[strongest], 1e-6)
@@ -191,4 +218,4 @@ def _sides(values: Floats, distances: tuple[float, ...]) -> tuple[Floats, Floats
     rows = np.clip(np.rint(y + away * y_step).astype(np.intp), 0, height - 1)
     columns = np.clip(np.rint(x + away * x_step).astype(np.intp), 0, width - 1)
     found = values.ravel()[rows * width + columns]
-    return found[: len(distances)], found[len(distances) :]
+    return strongest, found[: len(distances)], found[len(distances) :]

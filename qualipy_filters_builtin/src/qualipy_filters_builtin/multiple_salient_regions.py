@@ -7,16 +7,20 @@ island, several become several, at one height or another.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Filter, Image
+from qualipy_core import Explanation, Filter, Image
+from qualipy_core.explanation import Boxes, Mask
 from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.saliency import (
     object_mask,
+    region_boxes,
     region_weights,
     saliency_cells,
+    saliency_heat,
     saliency_map,
     second_to_first,
 )
@@ -54,6 +58,11 @@ class MultipleSalientRegions(Filter):
         The picture already is a saliency map or an object mask, objects bright: the degree then
         is r / (r + 0.15), with r the second largest region's area over the largest's.
 
+    Warnings
+    --------
+    Subjects that touch or overlap look like one to it unless they lie side by side, and one subject
+    whose parts differ (a white head on a dark body, a reflection) may look like several.
+
     Notes
     -----
     A logistic model of three measurements: how much stands *apart*, the root of the part of
@@ -66,9 +75,6 @@ class MultipleSalientRegions(Filter):
     cross-validated (0.84 and 0.89 with weights fitted on other photos alone); on 274 more varied
     ones, with still lifes and people at work, 0.73 and 0.80. The measurements were chosen with the
     same photos in view, so expect a little less elsewhere.
-
-    Subjects that touch or overlap look like one to it unless they lie side by side, and one subject
-    whose parts differ (a white head on a dark body, a reflection) may look like several.
 
     References
     ----------
@@ -93,6 +99,36 @@ class MultipleSalientRegions(Filter):
         logit = _APART * apart + _BREADTH * breadth + _CONTRAST * contrast + _BIAS
         return 0.5 + 0.5 * math.tanh(0.5 * logit)
 
+    def explain(self, image: Image) -> Explanation:
+        """Show the saliency map, and the regions at the height at which it falls apart most."""
+        if self.is_saliency_map:
+            mask = object_mask(image)
+            boxes = region_boxes(mask)
+            told = f"The map has {len(boxes)} bright region{'s' if len(boxes) != 1 else ''}."
+            return Explanation(told, (Mask(mask, "objects", "other"), *_boxes(boxes)))
+        saliency = saliency_map(image)
+        if saliency.max() < _NO_REGION:
+            return Explanation("Nothing in the photo stands out.", (saliency_heat(image),))
+        smooth, outside = _outside(saliency)
+        best = int(np.argmax(outside)) if any(outside) else len(_HEIGHTS) // 2
+        boxes = region_boxes(smooth / smooth.max() > _HEIGHTS[best])
+        count = len(boxes)
+        summary = (
+            (
+                f"Cut at {_HEIGHTS[best]:.0%} of its height, where it falls apart most, the "
+                f"saliency map has {count} regions, with {outside[best] / smooth.sum():.0%} of all "
+                f"saliency outside the largest; on average over all heights {_apart(saliency):.1%}."
+            )
+            if any(outside)
+            else "At whatever height it is cut, the saliency map is a single region."
+        )
+        return Explanation(summary, (saliency_heat(image), *_boxes(boxes)))
+
+
+def _boxes(boxes: NDArray[np.float32]) -> tuple[Boxes, ...]:
+    """The largest region, and the others that make several of it."""
+    return (Boxes(boxes[:1], "the largest region", "other"), Boxes(boxes[1:], "other regions"))
+
 
 def measurements(image: Image) -> tuple[float, float, float]:
     """Return what the logistic model weighs: the part that is apart, breadth, mean contrast."""
@@ -103,10 +139,17 @@ def measurements(image: Image) -> tuple[float, float, float]:
 
 def _apart(saliency: NDArray[np.float32]) -> float:
     """The part of saliency outside the largest region, averaged over heights of the cut."""
+    smooth, outside = _outside(saliency)
+    return float(np.mean(outside) / smooth.sum())
+
+
+def _outside(
+    saliency: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], list[np.floating[Any]]]:
+    """The smoothed map, and what of it lies outside the largest region at each height."""
     smooth = cv2.GaussianBlur(saliency, (0, 0), _BLUR).astype(np.float32, copy=False)
     relative = smooth / smooth.max()
-    outside = [region_weights(relative > height, smooth)[1:].sum() for height in _HEIGHTS]
-    return float(np.mean(outside) / smooth.sum())
+    return smooth, [region_weights(relative > height, smooth)[1:].sum() for height in _HEIGHTS]
 
 
 def _breadth(saliency: NDArray[np.float32], aspect: float) -> float:

@@ -7,9 +7,17 @@ the estimates are combined, because each is deceived by other backgrounds.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from qualipy_core import Filter, Image
-from qualipy_filters_builtin.saliency import object_mask, saliency_cells, saliency_map
+from qualipy_core import Explanation, Filter, Image
+from qualipy_core.explanation import Boxes, Mask
+from qualipy_filters_builtin.saliency import (
+    object_mask,
+    region_boxes,
+    saliency_cells,
+    saliency_heat,
+    saliency_map,
+)
 
 _BARRIER = 0  # the barrier distance's place among the cues
 _SHARE_EXPONENT = 0.9
@@ -36,16 +44,18 @@ class ObjectTooSmall(Filter):
         The picture already is a saliency map or an object mask, objects bright: the share of the
         bright part is then counted exactly.
 
+    Warnings
+    --------
+    It fails where the background is what stands out (a bright stretch of sky, the line where snow
+    and forest meet), and sees large objects as small when only a part of them differs from their
+    surroundings. A photo with nothing in it (flat, fog) has a share of 0 or near it.
+
     Notes
     -----
     Two numbers estimate the share: the part of the saliency map above half of its maximum, and
     the mean of the minimum barrier distance relative to its maximum. Both are too large for small
     objects, about as the square root, since saliency spreads over what surrounds them; so the
     prediction is their product to the power 0.9.
-
-    It fails where the background is what stands out (a bright stretch of sky, the line where snow
-    and forest meet), and sees large objects as small when only a part of them differs from their
-    surroundings. A photo with nothing in it (flat, fog) has a share of 0 or near it.
 
     References
     ----------
@@ -63,7 +73,31 @@ class ObjectTooSmall(Filter):
         """Return the object's share of the area, in [0, 1]."""
         if self.is_saliency_map:
             return float(object_mask(image).mean())
-        saliency = saliency_map(image)
-        salient = float(np.mean(saliency > 0.5 * saliency.max()))
+        salient = float(np.mean(_salient(image)))
         distant = float(saliency_cells(image)[:, :, _BARRIER].mean())
         return float((salient * distant) ** _SHARE_EXPONENT)
+
+    def explain(self, image: Image) -> Explanation:
+        """Show the saliency map, and boxes around the part that is taken for the object."""
+        base: Filter = self
+        share = self.measure(image)
+        if self.is_saliency_map:
+            summary = f"The bright part of the map covers {share:.1%} of it."
+            return Explanation(summary, (Mask(object_mask(image), "the object"),))
+        salient = _salient(image)
+        summary = (
+            f"The object is estimated at {share:.1%} of the photo ({base.threshold:.1%} is the "
+            f"limit): {salient.mean():.1%} is more than half as salient as the most salient place."
+        )
+        label = "more than half of the greatest saliency"
+        layers = (
+            saliency_heat(image),
+            Boxes(region_boxes(salient), label),
+        )
+        return Explanation(summary, layers)
+
+
+def _salient(image: Image) -> NDArray[np.bool_]:
+    """The part of the saliency map above half of its maximum."""
+    saliency = saliency_map(image)
+    return np.asarray(saliency > 0.5 * saliency.max())

@@ -12,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Filter, Image
-from qualipy_filters_builtin.tones import TONES, flat_tone_histogram
+from qualipy_core import Explanation, Filter, Image
+from qualipy_core.explanation import Chart, Mask, Series
+from qualipy_filters_builtin.tones import TONES, flat_mask, flat_tone_histogram
 
 _FINE, _COARSE = 4, 16
 """Widths of the bins, in levels: above JPEG noise, below the distance of ten to fifteen tones."""
@@ -42,6 +43,12 @@ class Posterized(Filter):
     comparison : str
         How the degree is compared with the threshold.
 
+    Warnings
+    --------
+    It fails where nothing is flat (dithered or very fine patterns count as photos), and on
+    palettes whose colours have many different tones. Drawings and logos are posterized by nature.
+    JPEG quality below about 15 makes bands of its own.
+
     Notes
     -----
     In the pixels whose 3 × 3 neighbourhood is almost constant, the tones' Rényi entropy of order
@@ -49,10 +56,6 @@ class Posterized(Filter):
     posterized) is taken over bins of 16 and of 4 tones. The difference over log 4 is an
     information dimension *d*: 1 for a continuous stretch, 0 for points. The degree is
     ``(1 - d) / 0.46``, cut at 1.
-
-    It fails where nothing is flat (dithered or very fine patterns count as photos), and on
-    palettes whose colours have many different tones. Drawings and logos are posterized by nature.
-    JPEG quality below about 15 makes bands of its own.
 
     References
     ----------
@@ -68,19 +71,47 @@ class Posterized(Filter):
         dimension = _tone_dimension(flat_tone_histogram(image))
         return min(max((1.0 - dimension) / (2.0 * (1.0 - _EVEN_DIMENSION)), 0.0), 1.0)
 
+    def explain(self, image: Image) -> Explanation:
+        """Show the flat areas, and which tones they are made of."""
+        counts, flat = flat_tone_histogram(image), flat_mask(image) > 0
+        shares = _judged(counts)
+        if shares is None:
+            told = f"{flat.mean():.0%} of the photo is flat, too few tones or pixels to be judged."
+        else:
+            tones = float(np.exp(_entropy(shares, _FINE)))
+            told = (
+                f"The flat areas, {flat.mean():.0%} of the photo, are made of about {tones:.0f} of "
+                f"{TONES // _FINE} tones; their dimension is {_tone_dimension(counts):.2f}, where "
+                f"1 is a continuous stretch, 0 separate points and {_EVEN_DIMENSION} the limit."
+            )
+        histogram = Chart(
+            "tones of the flat areas: separate peaks, or a stretch?",
+            (Series(np.arange(TONES), 100 * counts / max(counts.sum(), 1.0), kind="area"),),
+            x_label="tone, 0 black … 255 white",
+            y_label="% of the flat areas",
+        )
+        return Explanation(told, (Mask(flat, "flat areas, whose tones count"),), (histogram,))
+
 
 def _tone_dimension(counts: NDArray[np.float64]) -> float:
     """The information dimension of a histogram of 256 tones: 0 points … 1 continuous."""
+    shares = _judged(counts)
+    if shares is None:
+        return 1.0
+    gain = _entropy(shares, _FINE) - _entropy(shares, _COARSE)
+    return gain / float(np.log(_COARSE / _FINE))
+
+
+def _judged(counts: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The shares of the tones that are judged; None when there are none to be told apart."""
     between = counts.copy()
     between[:_ENDS] = between[-_ENDS:] = 0.0
     if between.sum() < max(_FEWEST_PIXELS, 0.02 * counts.sum()):
         between = counts  # nothing but black and white
     used = np.flatnonzero(between > 0.001 * between.sum())
     if between.sum() < _FEWEST_PIXELS or used[-1] - used[0] < _COARSE:
-        return 1.0  # nothing flat, or a plain area: no tones to be told apart
-    shares = between / between.sum()
-    gain = _entropy(shares, _FINE) - _entropy(shares, _COARSE)
-    return gain / float(np.log(_COARSE / _FINE))
+        return None  # nothing flat, or a plain area
+    return np.asarray(between / between.sum())
 
 
 def _entropy(shares: NDArray[np.float64], width: int) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qualipy_core import Image, derived, gray
+from qualipy_core.explanation import HeatMap
 from qualipy_core.opencv import cv2
 from qualipy_filters_builtin import saliency_cues
 from qualipy_filters_builtin.convolution import sigmoid
@@ -80,6 +81,36 @@ def object_mask(image: Image) -> NDArray[np.bool_]:
         return luma > _MIDDLE
     split = cv2.threshold(luma, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
     return luma > split
+
+
+def saliency_heat(image: Image) -> HeatMap:
+    """Return the saliency map relative to its maximum, to be shown."""
+    saliency = saliency_map(image)
+    return HeatMap(
+        saliency / max(float(saliency.max()), 1e-6),
+        "saliency, relative to the most salient cell",
+        low="background",
+        high="stands out",
+    )
+
+
+def region_boxes(mask: NDArray[np.bool_]) -> Float:
+    """Return a box around each connected region of a mask, the largest region first.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+        As for `region_weights`.
+
+    Returns
+    -------
+    ndarray of float32, shape (regions, 4)
+        x, y, width and height in shares of the mask.
+    """
+    height, width = mask.shape
+    found = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)[2][1:]
+    order = np.argsort(-found[:, cv2.CC_STAT_AREA], kind="stable")
+    return np.asarray(found[order, :4] / (width, height, width, height), dtype=np.float32)
 
 
 def region_weights(mask: NDArray[np.bool_], values: Float | None = None) -> Float:

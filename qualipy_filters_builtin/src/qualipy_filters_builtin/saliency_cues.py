@@ -45,6 +45,8 @@ _adjacent = (np.round(_steps.sum(axis=2) * _COARSE) == 1).astype(np.float32)
 _inner = np.zeros((_COARSE, _COARSE), np.bool_)
 _inner[1:-1, 1:-1] = True
 _rim = np.flatnonzero(~_inner)
+_down, _right = np.meshgrid(*(np.linspace(-0.5, 0.5, GRID, dtype=np.float32),) * 2, indexing="ij")
+_position = (4 * _right**2, 4 * _down**2, 2 * _down)
 _parity = np.indices((_COARSE, _COARSE)).sum(axis=0).ravel() % 2
 _white, _black = np.flatnonzero(_parity == 0), np.flatnonzero(_parity == 1)
 
@@ -68,7 +70,6 @@ def cues(pixels: NDArray[np.uint8]) -> Float:
     lab: Float = cv2.cvtColor(unit, cv2.COLOR_RGB2Lab).astype(np.float32, copy=False)
     barrier = barrier_distance(lab)
     contrast, unconnected = region_contrast(lab)
-    down, right = np.meshgrid(*(np.linspace(-0.5, 0.5, GRID, dtype=np.float32),) * 2, indexing="ij")
     stack = [
         _stretched(barrier),
         np.minimum(barrier / _EVEN_BARRIER, 2.0),
@@ -76,9 +77,7 @@ def cues(pixels: NDArray[np.uint8]) -> Float:
         cv2.resize(contrast, (GRID, GRID)),
         cv2.resize(unconnected, (GRID, GRID)),
         _sharpness(pixels),
-        4 * right**2,
-        4 * down**2,
-        2 * down,
+        *_position,
         lab[:, :, 0] / 50 - 1,
         lab[:, :, 1] / 40,
         lab[:, :, 2] / 40,
@@ -134,15 +133,14 @@ def region_contrast(lab: Float) -> tuple[Float, Float]:
     as in Zhu et al., with cells of a grid for superpixels and nearness for geodesic distance.
     """
     cells = cv2.resize(lab, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA).reshape(-1, 3)
-    norms = (cells * cells).sum(axis=1)
-    # Not `cells @ cells.T`: BLAS starts threads for it, whose number changes the last bit.
-    products = np.einsum("ik,jk->ij", cells, cells)
-    squares = np.maximum(norms[:, None] + norms[None] - 2 * products, 0)
-    alike = np.exp(-squares / (2 * _SAME_COLOUR**2))
+    light, red, blue = (channel[:, None] - channel for channel in cells.T)
+    squares = light * light + red * red + blue * blue
+    alike = np.exp(squares * (-0.5 / _SAME_COLOUR**2))
     surface = alike * _near
     connectivity = surface[:, _rim].sum(axis=1) / np.sqrt(surface.sum(axis=1))
     background = 1 - np.exp(-(connectivity**2) / 2)
-    contrast = _stretched(np.einsum("ij,ij,j->i", np.sqrt(squares), _nearby, background))
+    # Not `@`: BLAS starts threads for it, whose number changes the last bit.
+    contrast = _stretched(np.einsum("ij,j->i", np.sqrt(squares) * _nearby, background))
     smooth = (alike + 0.1) * _adjacent
     optimised = _stretched(_smoothed(contrast, smooth, background + contrast))
     shape = (_COARSE, _COARSE)

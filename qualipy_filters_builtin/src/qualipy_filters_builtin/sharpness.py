@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from qualipy_core import Image, derived, gray
 from qualipy_core.opencv import cv2
+from qualipy_filters_builtin.quantiles import percentiles
 
 CELL = 16
 """The side of a cell in pixels."""
@@ -89,9 +90,7 @@ def cell_tensors(image: Image) -> Floats:
     for number in range(LEVELS):
         gx, gy = _level_gradients(image, number)
         for index, (a, b) in enumerate(((gx, gx), (gx, gy), (gy, gy))):
-            tensors[number, index] = cv2.resize(
-                cv2.multiply(a, b), (columns, rows), interpolation=cv2.INTER_AREA
-            )
+            tensors[number, index] = _mean_products(a, b, rows, columns)
     return tensors
 
 
@@ -123,7 +122,7 @@ def missing_detail(image: Image) -> NDArray[np.float64]:
     tensors = gradient_tensors(image)[:2]
     fine, middle = np.maximum(weights @ tensors.reshape(2, 3, -1), 0.0)
     share = fine / (middle + (_ENERGY_FLOOR + float(middle.mean())))
-    sharpest = np.percentile(share, _SHARPEST, axis=1)
+    sharpest = percentiles(share, [_SHARPEST])[:, 0]
     return np.asarray(-np.log(sharpest + _LEAST_DETAIL), dtype=np.float64)
 
 
@@ -208,20 +207,22 @@ def tone_ranges(image: Image) -> Floats:
 def _cell_slopes(image: Image, octave: int) -> Floats:
     """The steepest gradients of the cells in four directions, (4, rows, columns)."""
     gx, gy = _level_gradients(image, octave)
-    diagonal = float(np.sqrt(0.5))
-    slopes = (
-        gx,
-        cv2.addWeighted(gx, diagonal, gy, diagonal, 0.0),
-        gy,
-        cv2.addWeighted(gx, -diagonal, gy, diagonal, 0.0),
-    )
     side = CELL >> octave
-    return np.stack([_pooled(np.abs(slope), np.maximum, side) for slope in slopes])
+    upright, rising, level, falling = (
+        _pooled(np.abs(slope), np.maximum, side) for slope in (gx, gx + gy, gy, gy - gx)
+    )
+    diagonal = np.float32(np.sqrt(0.5))
+    return np.stack([upright, rising * diagonal, level, falling * diagonal])
 
 
 @derived
 def _level_gradients(image: Image, number: int) -> tuple[Floats, Floats]:
-    return _gradients(_level(image, number))
+    """The derivatives along x and along y, in luma levels per pixel of the level."""
+    depth = cv2.CV_16S if number == 0 else cv2.CV_32F  # whole numbers are quicker and as exact
+    level = _whole_cells(image) if number == 0 else _level(image, number)
+    along_x, along_y = cv2.Sobel(level, depth, 1, 0), cv2.Sobel(level, depth, 0, 1)
+    scale = np.float32(_SOBEL_SCALE)
+    return np.asarray(along_x * scale), np.asarray(along_y * scale)
 
 
 @derived
@@ -242,10 +243,14 @@ def _whole_cells(image: Image) -> NDArray[np.uint8]:
     return np.asarray(padded, dtype=np.uint8)
 
 
-def _gradients(level: Floats) -> tuple[Floats, Floats]:
-    gx = cv2.Sobel(level, cv2.CV_32F, 1, 0, ksize=3, scale=_SOBEL_SCALE)
-    gy = cv2.Sobel(level, cv2.CV_32F, 0, 1, ksize=3, scale=_SOBEL_SCALE)
-    return np.asarray(gx, dtype=np.float32), np.asarray(gy, dtype=np.float32)
+def _mean_products(one: Floats, other: Floats, rows: int, columns: int) -> Floats:
+    """The means over the cells of the product of two pictures; first down the columns."""
+    shape = (rows, len(one) // rows, one.shape[1])
+    strips = np.einsum("ryx,ryx->rx", one.reshape(shape), other.reshape(shape))
+    means: Floats = strips.reshape(rows, columns, -1).sum(axis=2) / np.float32(
+        one.size / rows / columns
+    )
+    return means
 
 
 def _pooled(pixels: NDArray[np.generic], extreme: np.ufunc, side: int = CELL) -> Floats:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from qualipy_core import Image
 from qualipy_core.opencv import cv2
+from qualipy_filters_builtin.quantiles import percentiles
 from qualipy_filters_builtin.sharpness import (
     LEVELS,
     SHARPNESS_SIDE,
@@ -76,8 +77,7 @@ def sharpness_spread(image: Image) -> NDArray[np.float64]:
     """
     maps = _measurements(image)
     cells = maps.reshape(len(maps), -1)
-    percentiles = np.percentile(cells, PERCENTILES, axis=1)
-    return np.asarray(percentiles.T.ravel(), dtype=np.float64)
+    return percentiles(cells, PERCENTILES).ravel()
 
 
 def _measurements(image: Image) -> Floats:
@@ -119,7 +119,7 @@ def _one_way(tensors: Floats) -> Floats:
 
 def _saturation(image: Image, shape: tuple[int, ...]) -> Floats:
     rows, columns = shape
-    pixels = image.pixels(SHARPNESS_SIDE)
+    pixels = image.pixels(SHARPNESS_SIDE // 2)  # four to the pixel: a mean of means, at less cost
     red, green, blue = cv2.split(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA))
     extent = cv2.max(cv2.max(red, green), blue).astype(np.float32)
     return np.asarray(extent - cv2.min(cv2.min(red, green), blue), dtype=np.float32)

@@ -100,13 +100,21 @@ def tile_spectra(image: Image, max_side: int = 256, across: int = 4) -> TileSpec
     side = min(TILE, min(tone.shape) // 2 * 2)
     if side < SMALLEST_TILE:
         return None
-    rows, columns = (np.linspace(0, n - side, across).round().astype(int) for n in tone.shape)
+    rows, columns = tile_places(tone.shape, side, across)
     tiles = np.stack([tone[y : y + side, x : x + side] for y in rows for x in columns])
     tiles -= tiles.mean(axis=(1, 2), keepdims=True)
     contrast = np.sqrt(np.einsum("tyx,tyx->t", tiles, tiles) / (side * side))
     tiles *= _window(side) / (contrast[:, None, None] + 3)
     real, imaginary = _transforms(tiles)
     return TileSpectra(real * real + imaginary * imaginary, contrast, side)
+
+
+def tile_places(
+    shape: tuple[int, ...], side: int, across: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where tiles begin: the rows and the columns of their top left corners."""
+    rows, columns = (np.linspace(0, n - side, across).round().astype(int) for n in shape)
+    return rows, columns
 
 
 def _transforms(tiles: Floats) -> tuple[Floats, Floats]:
@@ -127,17 +135,35 @@ def peak_agreement(spectra: TileSpectra) -> float:
     (Field 1987, doi:10.1364/JOSAA.4.002379). Two tiles agree when their peaks, as vectors up to
     sign, differ by less than 30 %. In a regular pattern most do; in a scene each tile has its own.
     """
-    whiten, vectors = _frequencies(spectra.side)
-    flat = (spectra.power * whiten).reshape(len(spectra.power), -1)
+    _, agree = tile_peaks(spectra)
+    weight = spectra.weight[:, None] * spectra.weight
+    return float((agree * weight).mean())
+
+
+def tile_peaks(spectra: TileSpectra) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the strongest frequency of each tile, and which tiles have the same.
+
+    Returns
+    -------
+    peaks : ndarray of float32, shape (tiles, 2)
+        Cycles in a tile, down and across; the sign of both together carries no meaning.
+    agree : ndarray of bool, shape (tiles, tiles)
+    """
+    _, vectors = _frequencies(spectra.side)
+    flat = whitened(spectra).reshape(len(spectra.power), -1)
     peaks = vectors[flat.argmax(axis=1)]
     apart = np.minimum(
         np.linalg.norm(peaks[:, None] - peaks, axis=2),
         np.linalg.norm(peaks[:, None] + peaks, axis=2),
     )
     length = np.linalg.norm(peaks, axis=1)
-    agree = apart < 0.3 * np.maximum(length[:, None], length) + 1e-6
-    weight = spectra.weight[:, None] * spectra.weight
-    return float((agree * weight).mean())
+    return peaks, apart < 0.3 * np.maximum(length[:, None], length) + 1e-6
+
+
+def whitened(spectra: TileSpectra) -> Floats:
+    """Return the tiles' spectra as `peak_agreement` looks at them, ``(tiles, side, half)``."""
+    whiten, _ = _frequencies(spectra.side)
+    return np.asarray(spectra.power * whiten)
 
 
 def periodicity(spectra: TileSpectra) -> tuple[float, float]:

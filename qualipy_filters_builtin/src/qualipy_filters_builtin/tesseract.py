@@ -31,10 +31,14 @@ _INSTALL = (
 
 
 class Word(NamedTuple):
-    """A word as Tesseract read it, with its confidence in [0, 1]."""
+    """A word as Tesseract read it, with its confidence in [0, 1] and where it stands.
+
+    The box is x, y, width and height in shares of the picture.
+    """
 
     text: str
     confidence: float
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 def read_words(program: str, pixels: NDArray[np.uint8], timeout: float | None = None) -> list[Word]:
@@ -61,7 +65,7 @@ def read_words(program: str, pixels: NDArray[np.uint8], timeout: float | None = 
     """
     coded = cv2.imencode(".png", pixels[..., ::-1] if pixels.ndim == 3 else pixels)[1]
     answer = _run(program, coded.tobytes(), TIMEOUT if timeout is None else timeout)
-    return _parse(program, answer)
+    return _parse(program, answer, pixels.shape)
 
 
 def _run(program: str, picture: bytes, timeout: float) -> bytes:
@@ -112,7 +116,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _parse(program: str, answer: bytes) -> list[Word]:
+def _parse(program: str, answer: bytes, shape: tuple[int, ...]) -> list[Word]:
     rows = csv.DictReader(
         io.StringIO(answer.decode("utf-8", errors="replace"), newline=""),
         delimiter="\t",
@@ -122,7 +126,7 @@ def _parse(program: str, answer: bytes) -> list[Word]:
         if not {"conf", "text"} <= set(rows.fieldnames or ()):
             raise ValueError("no columns named conf and text")
         return [
-            Word(row["text"].strip(), float(row["conf"]) / 100)
+            Word(row["text"].strip(), float(row["conf"]) / 100, _box(row, shape))
             for row in rows
             if float(row["conf"]) >= 0 and (row["text"] or "").strip()
         ]
@@ -132,3 +136,10 @@ def _parse(program: str, answer: bytes) -> list[Word]:
             f"version older than 3.05? {_INSTALL}",
             program=program,
         ) from error
+
+
+def _box(row: dict[str, str], shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+    x, y, width, height = (
+        max(float(row.get(name) or 0), 0.0) for name in ("left", "top", "width", "height")
+    )
+    return x / shape[1], y / shape[0], width / shape[1], height / shape[0]

@@ -26,6 +26,32 @@ that a JPEG of good quality leaves in an even area (tuned: 6 … 12 give the sam
 
 
 @derived
+def small_luma(image: Image, side: int) -> NDArray[np.uint8]:
+    """Return the luma of a picture so small that noise and specks have averaged out.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+    side : int
+        The long side, in pixels, at most.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        Each pixel the mean of those it covers at a long side of 512 pixels.
+    """
+    # In two steps: shrinking much at once reads more pixels, for the same means.
+    luma = small_luma(image, 2 * side) if 4 * side < TONES_SIDE else gray(image, TONES_SIDE)
+    scale = side / max(luma.shape)
+    if scale >= 1.0:
+        return luma
+    height, width = (max(1, round(length * scale)) for length in luma.shape)
+    small = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
+    return small.astype(np.uint8, copy=False)
+
+
+@derived
 def tone_histogram(image: Image) -> NDArray[np.float64]:
     """Return the share of the pixels that has each luma.
 
@@ -59,11 +85,27 @@ def flat_tone_histogram(image: Image) -> NDArray[np.float64]:
     ndarray of float64, shape (256,)
         Pixels at a long side of at most 512 pixels; all zero when nothing is flat.
     """
+    return _counts(gray(image, TONES_SIDE), flat_mask(image))
+
+
+@derived
+def flat_mask(image: Image) -> NDArray[np.uint8]:
+    """Return where the picture is flat: the 3 × 3 neighbourhood is almost constant.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        255 where flat, else 0; long side at most 512 pixels.
+    """
     luma = gray(image, TONES_SIDE)
     neighbours = np.ones((3, 3), np.uint8)
     spread = cv2.subtract(cv2.dilate(luma, neighbours), cv2.erode(luma, neighbours))
-    flat = cv2.inRange(spread, (0.0,), (float(_FLAT_RANGE),))
-    return _counts(luma, flat.astype(np.uint8, copy=False))
+    return cv2.inRange(spread, (0.0,), (float(_FLAT_RANGE),)).astype(np.uint8, copy=False)
 
 
 @derived
