@@ -15,6 +15,7 @@ from qualipy_core.opencv import cv2
 from qualipy_core.testing import FilterContract
 from qualipy_filters_builtin.convolution import Convolution, Geometry
 from qualipy_filters_builtin.text_detection import TextDetection
+from qualipy_filters_builtin.text_network import blocks, evidence, pyramid
 from qualipy_filters_builtin.text_regions import text_maps
 
 Pixels = NDArray[np.uint8]
@@ -119,6 +120,41 @@ def test_the_map_shows_where_the_lettering_is() -> None:
 def test_pictures_too_small_for_a_word_hold_none() -> None:
     assert text_maps(Image(np.zeros((5, 900, 3), np.uint8))) == ()
     assert measured(np.zeros((1, 1, 3), np.uint8)) == 0
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 900), (37, 301), (384, 512)])
+def test_a_map_covers_its_level_with_cells_of_8_pixels(shape: tuple[int, int]) -> None:
+    level = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    maps = text_maps(Image(level))
+    sizes = [tuple(-(-side // 8) for side in level.shape) for level in pyramid(level)]
+    if max(shape) <= 512:
+        assert [cells.shape for cells in maps] == sizes
+    for cells in maps:
+        assert cells.dtype == np.float32
+        assert ((cells >= 0) & (cells <= 1)).all()
+
+
+def test_blocks_are_the_pixels_without_brightness_and_contrast() -> None:
+    level = cv2.cvtColor(photo("camera"), cv2.COLOR_RGB2GRAY)
+    seen = blocks(level)
+    assert seen.shape == (129, 129, 16)
+    fainter = blocks((level // 2 + 60).astype(np.uint8))
+    assert np.corrcoef(seen.ravel(), fainter.ravel())[0, 1] > 0.97
+    # Pixel (2, 2) of the second block is that of the level, two pixels beyond the border.
+    flat = np.full((32, 32), 100, np.uint8)
+    assert np.allclose(blocks(flat), 0, atol=1e-3)
+    flat[4, 5] = 200
+    assert np.unravel_index(blocks(flat).argmax(), (9, 9, 16)) == (1, 1, 4 * 2 + 3)
+
+
+def test_more_lettering_is_more_evidence() -> None:
+    few, many = np.full((10, 10), 0.01, np.float32), np.full((10, 10), 0.01, np.float32)
+    few[4, 2:7] = many[4, 2:7] = many[6, 2:9] = 0.97
+    none = evidence([np.full((10, 10), 0.01, np.float32)])
+    assert (evidence([few]) > none).all()
+    assert (evidence([many]) >= evidence([few])).all()
+    assert evidence([many])[1] > evidence([few])[1]
+    assert np.isfinite(evidence([])).all()
 
 
 @pytest.mark.parametrize(

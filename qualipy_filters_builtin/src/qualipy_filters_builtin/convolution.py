@@ -1,15 +1,15 @@
 """Small convolutional networks whose weights are plain arrays, evaluated as matrix products.
 
-A network here is a chain of convolutions with rectified units between them, ending in a map of
-logits. Weights come from an ``.npz`` with ``weight0``, ``bias0``, ``weight1``, …; the shape of
-each convolution beyond its kernel (stride, padding, dilation) belongs to the code that uses it.
+Weights come from an ``.npz`` with ``weight0``, ``bias0``, ``weight1``, …; how the convolutions are
+put together, and the shape of each beyond its kernel (stride, padding, dilation), belongs to the
+code that uses them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,6 @@ class Convolution(NamedTuple):
         height, width = self._places(padded)
         filters, stride = len(self.bias), self.geometry.stride
         reach = self.geometry.dilation * (self.weight.shape[0] - 1) + 1
-        convolve = self._of_one if maps.shape[2] == 1 else self._of_many
         result = np.empty((height, width, filters), np.float32)
         bias = np.tile(self.bias, width)
         # A few rows at a time, whose patches stay in the processor's cache. Matrix products are of
@@ -59,26 +58,15 @@ class Convolution(NamedTuple):
         for top in range(0, height, _TOGETHER):
             part = result[top : top + _TOGETHER]
             first, last = top * stride, (top + len(part) - 1) * stride
-            convolve(padded[first : last + reach], part)
+            self._convolve(padded[first : last + reach], part)
             rows = part.reshape(len(part), -1)
             rows += bias
             if rectified:
                 cv2.threshold(rows, 0, 0, cv2.THRESH_TOZERO, dst=rows)
         return result
 
-    def _of_one(self, padded: Float, sums: Float) -> None:
-        """Convolve a single channel: each tap is a plane of the patches."""
-        rows, columns, _, filters = self.weight.shape
-        stride, _, dilation = self.geometry
-        height, width, _ = sums.shape
-        down, right, _ = padded.strides
-        strides = (dilation * down, dilation * right, stride * down, stride * right)
-        windows = np.ndarray((rows, columns, height, width), np.float32, padded, 0, strides)
-        planes = np.ascontiguousarray(windows).reshape(rows * columns, height, width)
-        np.matmul(planes.transpose(1, 2, 0), self.weight.reshape(-1, filters), out=sums)
-
-    def _of_many(self, padded: Float, sums: Float) -> None:
-        """Convolve several channels: a sum over the kernel's rows, which share their patches."""
+    def _convolve(self, padded: Float, sums: Float) -> None:
+        """Sum over the kernel's rows, which share their patches."""
         rows, columns, channels, filters = self.weight.shape
         stride, _, dilation = self.geometry
         height, width, _ = sums.shape
@@ -112,46 +100,25 @@ class Convolution(NamedTuple):
         return height, width
 
 
-class Network:
-    """A chain of convolutions, rectified in between.
+def convolutions(
+    arrays: Mapping[str, NDArray[Any]], geometries: Sequence[Geometry]
+) -> tuple[Convolution, ...]:
+    """Return the convolutions whose weights are ``weight0``, ``bias0``, ``weight1`` and so on."""
+    return tuple(
+        Convolution(
+            arrays[f"weight{number}"].astype(np.float32),
+            arrays[f"bias{number}"].astype(np.float32),
+            geometry,
+        )
+        for number, geometry in enumerate(geometries)
+    )
 
-    Parameters
-    ----------
-    convolutions : sequence of Convolution
-        From the input to the logits.
-    """
 
-    def __init__(self, convolutions: list[Convolution]) -> None:
-        self.convolutions = convolutions
-
-    @classmethod
-    def load(cls, model_file: str, geometries: tuple[Geometry, ...]) -> Network:
-        """Read a shipped model from this package's ``models`` folder."""
-        source = resources.files(__package__).joinpath("models", model_file)
-        with resources.as_file(source) as path:
-            return cls.read(path, geometries)
-
-    @classmethod
-    def read(cls, path: Path, geometries: tuple[Geometry, ...]) -> Network:
-        """Read a model from a file; plain arrays alone, no code in a file is ever run."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(
-                [
-                    Convolution(
-                        arrays[f"weight{number}"].astype(np.float32),
-                        arrays[f"bias{number}"].astype(np.float32),
-                        geometry,
-                    )
-                    for number, geometry in enumerate(geometries)
-                ]
-            )
-
-    def __call__(self, maps: Float) -> Float:
-        """Return the last convolution's output for maps ``(H, W, channels)``."""
-        *hidden, last = self.convolutions
-        for convolution in hidden:
-            maps = convolution(maps, rectified=True)
-        return last(maps)
+def shipped(model_file: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a shipped model; plain arrays alone, no code in a file is ever run."""
+    source = resources.files(__package__).joinpath("models", model_file)
+    with resources.as_file(source) as path, np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def sigmoid(logits: Float) -> Float:

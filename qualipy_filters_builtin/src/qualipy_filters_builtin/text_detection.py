@@ -12,18 +12,18 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Filter, Image, LocalPath
+from qualipy_core import Explanation, Filter, Image, LocalPath, derived, gray
+from qualipy_core.explanation import Boxes, HeatMap
+from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.tesseract import Word, read_words
-from qualipy_filters_builtin.text_regions import text_maps
-
-_RANK = 4
-"""The fourth strongest cell of a map: fewer than four cells, 32 × 8 pixels, are no word."""
-_SURE = 0.9
-_CERTAIN = 1e-5
-
-_PEAK, _EXTENT, _BIAS = 0.23, 0.48, -2.00
-"""Logistic regression on 198 labelled photos, none of which the network had seen (cross-validated:
-balanced accuracy 0.89, area under the ROC curve 0.94)."""
+from qualipy_filters_builtin.text_network import SURE, finest, peak_logit
+from qualipy_filters_builtin.text_regions import (
+    CELL,
+    LARGEST_SIDE,
+    decision,
+    text_evidence,
+    text_maps,
+)
 
 _FEWEST_LETTERS = 3
 """Tesseract reads one or two letters into leaves and bricks, with high confidence at that."""
@@ -53,15 +53,22 @@ class TextDetection(Filter):
     ExternalProgramError
         The Tesseract program cannot be run or fails.
 
-    Notes
-    -----
-    A map of the probability of lettering is computed for three sizes of lettering (see
-    `qualipy_filters_builtin.text_regions`). A logistic model weighs the fourth strongest cell of
-    any map, as a logit, and the logarithm of the number of cells above 0.9.
-
+    Warnings
+    --------
     It misses single characters, lettering lower than about 1/60 of the long side, lettering that
     fills the picture, brush and glow (neon, seven-segment displays), and very faint watermarks. It
     takes rows of small windows, rigging and crests of thin stripes for text at times.
+
+    Notes
+    -----
+    A map of the probability of lettering is computed for two sizes of lettering (see
+    `qualipy_filters_builtin.text_regions`). A logistic model weighs the fourth strongest cell of
+    any map, as a logit, and the logarithm of the number of cells above 0.9.
+
+    References
+    ----------
+    The network, and the drawn words that it was trained on, are QualiPy's own
+    (``training/text_detection.py``).
     """
 
     name = "text_detection"
@@ -71,29 +78,78 @@ class TextDetection(Filter):
     def measure(self, image: Image) -> float:
         """Return the degree, in [0, 1]."""
         if self.tesseract_path is not None:
-            return _confidence(read_words(self.tesseract_path, image.pixels()))
+            sure = [word.confidence for word in _sure_words(image, self.tesseract_path)]
+            return min(max(sure, default=0.0), 1.0)
+        if not text_maps(image):
+            return 0.0
+        *weights, bias = decision()
+        return _probability(float(text_evidence(image) @ weights + bias))
+
+    def explain(self, image: Image) -> Explanation:
+        """Show where lettering is, as the network or Tesseract found it."""
+        if self.tesseract_path is not None:
+            return _read(_sure_words(image, self.tesseract_path))
         maps = text_maps(image)
         if not maps:
-            return 0.0
-        peak = max(_peak(cells) for cells in maps)
-        extent = math.log1p(sum(int(np.count_nonzero(cells > _SURE)) for cells in maps))
-        return 0.5 + 0.5 * math.tanh(0.5 * (_PEAK * peak + _EXTENT * extent + _BIAS))
+            return Explanation("The photo is too small to hold a word.")
+        grids = [_uncovered(cells, image, level) for level, cells in enumerate(maps)]
+        size = (grids[0].shape[1], grids[0].shape[0])
+        fitted = [cv2.resize(grid, size, interpolation=cv2.INTER_NEAREST) for grid in grids]
+        heat = np.max(np.stack(fitted), axis=0)
+        boxes = _lettering(heat)
+        cells = sum(int(np.count_nonzero(cells > SURE)) for cells in maps)
+        sizes = ("smaller", "larger")
+        strongest = int(np.argmax([peak_logit(cells) for cells in maps]))
+        summary = (
+            f"{cells:,} cells of 8 × 8 pixels look like lettering with more than {SURE:.0%} "
+            f"probability, in {len(boxes):,} place{'s' if len(boxes) != 1 else ''}; lettering is "
+            f"most probable at the {sizes[strongest]} size, in four cells "
+            f"{_probability(peak_logit(maps[strongest])):.1%} or more."
+        )
+        layers = (
+            HeatMap(heat, "lettering", low="none", high="certain", weight=heat),
+            Boxes(boxes, f"more than {SURE:.0%} probable"),
+        )
+        return Explanation(summary, layers)
 
 
-def _peak(cells: NDArray[np.float32]) -> float:
-    """The logit of the fourth strongest cell."""
-    if cells.size < _RANK:
-        return math.log(_CERTAIN)
-    strongest = float(np.partition(cells.ravel(), -_RANK)[-_RANK])
-    bounded = min(max(strongest, _CERTAIN), 1 - _CERTAIN)
-    return math.log(bounded / (1 - bounded))
+def _uncovered(cells: NDArray[np.float32], image: Image, level: int) -> NDArray[np.float32]:
+    """A map at the finest level's cells of 8 pixels, as far as it lies in the picture."""
+    height, width = finest(gray(image, LARGEST_SIDE)).shape
+    times = 1 << level
+    grid = np.repeat(np.repeat(cells, times, axis=0), times, axis=1)
+    return grid[: max(1, -(-height // CELL)), : max(1, -(-width // CELL))]
 
 
-def _confidence(words: list[Word]) -> float:
-    """The confidence of the surest word that has letters or digits enough."""
-    sure = [
-        word.confidence
-        for word in words
+def _lettering(grid: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Boxes around what is surely lettering in a map, in shares of the picture."""
+    height, width = grid.shape
+    sure = (grid > SURE).astype(np.uint8)
+    _, _, found, _ = cv2.connectedComponentsWithStats(sure, connectivity=8)
+    return np.asarray(found[1:, :4] / (width, height, width, height))
+
+
+def _probability(logit: float) -> float:
+    return 0.5 + 0.5 * math.tanh(0.5 * logit)
+
+
+def _read(words: tuple[Word, ...]) -> Explanation:
+    """What Tesseract read, and where."""
+    if not words:
+        return Explanation(f"Tesseract read no word of {_FEWEST_LETTERS} letters or more.")
+    surest = max(words, key=lambda word: word.confidence)
+    count = f"{len(words):,} word{'s' if len(words) != 1 else ''}"
+    return Explanation(
+        f"Tesseract read {count}; it is surest of {surest.text[:40]!r}, {surest.confidence:.0%}.",
+        (Boxes(np.array([word.box for word in words]), "words that Tesseract read"),),
+    )
+
+
+@derived
+def _sure_words(image: Image, program: str) -> tuple[Word, ...]:
+    """The words that have letters or digits enough."""
+    return tuple(
+        word
+        for word in read_words(program, image.pixels())
         if sum(character.isalnum() for character in word.text) >= _FEWEST_LETTERS
-    ]
-    return min(max(sure, default=0.0), 1.0)
+    )

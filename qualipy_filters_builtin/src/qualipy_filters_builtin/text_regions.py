@@ -1,40 +1,25 @@
-"""Where lettering is: a map of the probability of text, at three sizes of lettering.
+"""Where lettering is in a photo: a map of the probability of text, at two sizes of lettering.
 
-A small convolutional network looks at the luma, normalised by its local contrast, in cells of
-8 × 8 pixels. It was trained on words of some twenty scripts drawn onto photos (see
-``training/text_detection.py``) and knows lettering between 9 and 32 pixels high; a pyramid of
-halved pictures brings larger lettering into that range.
+The network (`qualipy_filters_builtin.text_network`) was trained on words of some twenty scripts
+drawn onto photos (see ``training/text_detection.py``) and knows lettering between 9 and 48 pixels
+high; of a picture of half the size, it knows lettering twice as high.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qualipy_core import Image, derived, gray
-from qualipy_core.opencv import cv2
-from qualipy_filters_builtin.convolution import Geometry, Network, sigmoid
+from qualipy_filters_builtin.convolution import shipped
+from qualipy_filters_builtin.text_network import CELL, TextNetwork, evidence, pyramid
+
+__all__ = ["CELL", "LARGEST_SIDE", "decision", "text_evidence", "text_maps"]
 
 LARGEST_SIDE = 512
 """Long side of the finest level, in pixels: there lettering 9 pixels high is still seen."""
-LEVELS = 3
-CELL = 8
-
-_NEIGHBOURHOOD = (31, 31)
-_EVEN_NOISE = 8.0
-"""Grey levels: deviations well below this are taken for noise and are not blown up."""
-_SMALLEST_SIDE = 16
-"""A level whose short side is smaller than two cells holds no legible word."""
-GEOMETRIES = (
-    Geometry(stride=4, padding=1),
-    Geometry(stride=2, padding=1),
-    Geometry(padding=1),
-    Geometry(padding=2, dilation=2),
-    Geometry(),
-)
 
 
 @derived
@@ -49,39 +34,29 @@ def text_maps(image: Image) -> tuple[NDArray[np.float32], ...]:
     Returns
     -------
     tuple of ndarray of float32, shape (rows, columns)
-        Probabilities in [0, 1] of cells of 8 × 8 pixels at long sides of 512, 256 and 128 pixels
-        (or the picture's own size, halved and halved again). Levels too small for a word are
-        left out, so that the tuple may be empty.
+        Probabilities in [0, 1] of cells of 8 × 8 pixels of the finest level, and of half of it.
+        The finest level is the picture at a long side of 512 pixels at most, doubled if it has no
+        more than 256 (``finest(gray(image, 512))``). The cell of row r and column c of the first
+        map begins at the finest level's pixel ``(8 * c, 8 * r)``, counted from its upper left
+        corner; the last of a row or column may reach beyond the border. One of the second map
+        covers twice as much. Levels too small for a word are left out: the tuple may be empty.
     """
-    level = gray(image, LARGEST_SIDE)
-    maps = []
-    for _ in range(LEVELS):
-        if min(level.shape) < _SMALLEST_SIDE:
-            break
-        maps.append(sigmoid(_network()(normalised(level)[:, :, None])[:, :, 0]))
-        half = (max(1, level.shape[1] // 2), max(1, level.shape[0] // 2))
-        # Of an odd side the mean of two neighbours is as good as areas, at a tenth of their cost.
-        level = cv2.resize(level, half, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
-    return tuple(maps)
+    network, _ = _model()
+    return tuple(network(level) for level in pyramid(gray(image, LARGEST_SIDE)))
 
 
-def normalised(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return ``(luma - local mean) / (local deviation + 8)`` over 31 × 31 pixels.
+@derived
+def text_evidence(image: Image) -> NDArray[np.float64]:
+    """Return what decides whether the picture has text: see `text_network.evidence`."""
+    return evidence(text_maps(image))
 
-    Faint lettering becomes as strong as bold lettering; float32 of the same shape.
-    """
-    border = cv2.BORDER_REFLECT
-    mean: NDArray[Any] = cv2.boxFilter(luma, cv2.CV_32F, _NEIGHBOURHOOD, borderType=border)
-    scale: NDArray[Any] = cv2.sqrBoxFilter(luma, cv2.CV_32F, _NEIGHBOURHOOD, borderType=border)
-    scale -= mean * mean
-    cv2.threshold(scale, 0, 0, cv2.THRESH_TOZERO, dst=scale)
-    np.sqrt(scale, out=scale)
-    scale += np.float32(_EVEN_NOISE)
-    np.subtract(luma, mean, out=mean)
-    mean /= scale
-    return mean
+
+def decision() -> NDArray[np.float64]:
+    """Return the weights of the evidence, then what is added, for the logit of the degree."""
+    return _model()[1]
 
 
 @functools.cache
-def _network() -> Network:
-    return Network.load("text_detection.npz", GEOMETRIES)
+def _model() -> tuple[TextNetwork, NDArray[np.float64]]:
+    arrays = shipped("text_detection.npz")
+    return TextNetwork(arrays), arrays["decision"].astype(np.float64)
