@@ -86,7 +86,19 @@ def wheels(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation; every warning is an error."""
     prepare(session)
+    session.env["NO_MKDOCS_2_WARNING"] = "1"  # the theme's, about a later mkdocs
     python(session, "-m", "mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Make 10,000 damaged files, then fuzz each target for a minute, or for SECONDS."""
+    prepare(session)
+    seconds = session.posargs[0] if session.posargs else "60"
+    python(session, "fuzz/many_bad_files.py", "--count", "10000")
+    python(session, "-m", "pip", "install", "--quiet", "atheris")
+    for target in ("request", "header", "image"):
+        python(session, "fuzz/fuzz.py", target, seconds)
 
 
 @nox.session

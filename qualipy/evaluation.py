@@ -25,7 +25,8 @@ from qualipy_core.metrics import Confusion, Figure
 
 if TYPE_CHECKING:
     from qualipy.labels import Source
-    from qualipy_core import Filter, Result
+    from qualipy_core import Result
+    from qualipy_core.criterion import Criterion
 
 Figures = Mapping[str, Figure | None]
 
@@ -82,12 +83,12 @@ class Evaluation:
         Those that could not: the image, and why.
     """
 
-    filter: Filter
+    filter: Criterion
     photos: tuple[Photo, ...]
     failures: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, item: Filter, judged: Iterable[tuple[Sample, Result]]) -> Evaluation:
+    def of(cls, item: Criterion, judged: Iterable[tuple[Sample, Result]]) -> Evaluation:
         """Return the evaluation of a filter from samples and the results of judging them."""
         photos, failures = [], []
         for sample, result in judged:
@@ -238,7 +239,7 @@ class Evaluation:
 
 
 def evaluate(
-    filter: Filter | str,  # noqa: A002 (it is what the thing is called)
+    filter: Criterion | str,  # noqa: A002 (it is what the thing is called)
     positives: Source = (),
     negatives: Source = (),
     *,
@@ -286,7 +287,7 @@ def plain_figures(figures: Figures) -> dict[str, dict[str, float] | None]:
     return {name: figure and figure._asdict() for name, figure in figures.items()}
 
 
-def _described(item: Filter) -> dict[str, Any]:
+def _described(item: Criterion) -> dict[str, Any]:
     try:
         return item.to_dict()
     except ParameterValueError:  # its model is in memory alone

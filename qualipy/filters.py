@@ -18,7 +18,7 @@ from qualipy_core import plugins
 from qualipy_core.errors import AmbiguousFilterError, PluginError, PluginWarning
 
 if TYPE_CHECKING:
-    from qualipy_core import Filter
+    from qualipy_core.criterion import Criterion
     from qualipy_core.plugins import Entry
 
 
@@ -36,7 +36,7 @@ def _entries() -> dict[str, list[Entry]]:
     return by_class
 
 
-def _load(name: str, offered: list[Entry]) -> type[Filter]:
+def _load(name: str, offered: list[Entry]) -> type[Criterion]:
     if len(offered) > 1:
         qualified = [entry.qualified for entry in offered]
         raise AmbiguousFilterError(

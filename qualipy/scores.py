@@ -3,7 +3,7 @@
 Most filters flag what lies above a threshold; some what lies below, and some decide in a way of
 their own. What all have in common is the threshold: the score of a photo is the threshold at
 which its decision changes, with the sign turned where photos are flagged below it. For a filter
-that decides as `Filter.decide` does, that is the prediction itself, or minus the prediction.
+that decides as `Criterion.decide` does, that is the prediction itself, or minus the prediction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Filter
+from qualipy_core.criterion import Criterion
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ class Scores:
     how: str
 
 
-def orient(item: Filter, predictions: Sequence[float], flagged: Sequence[bool]) -> Scores:
+def orient(item: Criterion, predictions: Sequence[float], flagged: Sequence[bool]) -> Scores:
     """Return the scores of photos by what a filter predicted and decided.
 
     Parameters
@@ -57,7 +57,7 @@ def orient(item: Filter, predictions: Sequence[float], flagged: Sequence[bool]) 
         What it measured, and what it decided.
     """
     values = np.asarray(predictions, dtype=np.float64)
-    if type(item).decide is not Filter.decide:
+    if type(item).decide is not Criterion.decide:
         for strict in (True, False):
             found = _flips(item, values, strict)
             if found is None or found.cut is None:
@@ -79,7 +79,7 @@ def orient(item: Filter, predictions: Sequence[float], flagged: Sequence[bool]) 
     return Scores(-values, _cut(-item.threshold, strict), -1, how)
 
 
-def threshold_between(scores: Scores, item: Filter, low: float, high: float) -> float:
+def threshold_between(scores: Scores, item: Criterion, low: float, high: float) -> float:
     """Return the shortest decimal number that, as a threshold, parts two scores.
 
     Parameters
@@ -112,7 +112,7 @@ def _cut(score: float, strict: bool) -> float:
     return score if strict else float(np.nextafter(score, -np.inf))
 
 
-def _flips(item: Filter, values: Floats, strict: bool) -> Scores | None:
+def _flips(item: Criterion, values: Floats, strict: bool) -> Scores | None:
     """The threshold at which each decision changes, found by halving."""
     probe = item.replace()  # a copy of our own, so its threshold may be turned like a knob
 

@@ -91,12 +91,12 @@ def test_every_error_stands_in_the_tree_with_its_base_and_its_attributes():
                 assert f"`{builtin}`" in row, f"{name} derives from {builtin}"
 
 
-def test_every_installed_builtin_filter_has_a_section_and_a_row():
+def test_every_installed_builtin_filter_has_a_page_and_a_row():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for entry in plugins.find(plugins.FILTERS):
         if entry.distribution == "qualipy-filters-builtin":
-            assert f"## {entry.name}\n" in text("filters.md")
-            assert f"::: {entry.value.replace(':', '.')}" in text("filters.md")
+            assert f"# {entry.name}\n" in text(f"filters/{entry.name}.md")
+            assert f"(filters/{entry.name}.md)" in text("filters.md")
             row = next(line for line in readme.splitlines() if line.startswith(f"| `{entry.name}`"))
             cls = plugins.registry().get(entry.name)
             assert f"`{cls.__name__}`" in row
@@ -132,14 +132,17 @@ def test_every_option_of_every_command_is_documented():
 @pytest.mark.parametrize(
     ("package", "heading"),
     [
-        ("qualipy_core", "## The core, module by module"),
-        ("qualipy_celery", "## Distributed jobs, module by module"),
+        ("qualipy", "## The umbrella, module by module"),
+        ("qualipy_core/src/qualipy_core", "## The core, module by module"),
+        ("qualipy_celery/src/qualipy_celery", "## Distributed jobs, module by module"),
     ],
 )
 def test_every_module_is_in_the_architecture(package, heading):
     page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     section = page.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
-    for module in (ROOT / package / "src" / package).glob("[!_]*.py"):
+    folder = ROOT / package
+    packages = [init.parent for init in folder.glob("*/__init__.py")]
+    for module in [*folder.glob("[!_]*.py"), *packages]:
         assert re.search(rf"^\|[^|]*`{module.stem}`", section, re.M), f"{module.stem} is missing"
 
 
@@ -173,3 +176,12 @@ def test_the_site_builds_without_a_warning(tmp_path):
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     assert (tmp_path / "filters" / "index.html").is_file()
+    pages = list(tmp_path.rglob("*.html"))
+    assert pages
+    for page in pages:  # nobody learns who reads them
+        html = page.read_text(encoding="utf-8")
+        assert not re.findall(r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\W?(?:https?:)?//", html)
+        assert not re.findall(r"<link\b[^>]*\bhref=\W?(?:https?:)?//", html)
+        assert "mermaid" not in html  # which the theme would fetch a library for
+    for style in tmp_path.rglob("*.css"):
+        assert not re.findall(r"(?:@import|url\()[^;)]*//", style.read_text(encoding="utf-8"))

@@ -24,6 +24,10 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE
 #: command is the function of its name in the module of its name, imported when it is used.
 OWN = {
     "scan": "Judge photos and say which are unsuitable, and why.",
+    "sort": "Put photos into folders by what was found, and take it back.",
+    "report": "Make a page to look at the results of an earlier run.",
+    "results": "Show the results of an earlier run, or write them in another form.",
+    "explain": "Show where in a photo a filter sees it, as a picture.",
     "request": "Run a job that is written as JSON and print the answer as JSON.",
     "evaluate": "Say how well a filter does on labelled photos.",
     "train": "Train a filter's model on photos of your own.",

@@ -19,6 +19,7 @@ import click
 from qualipy.cli.text import visible
 from qualipy_core.errors import (
     ExecutorError,
+    ExplanationError,
     ExternalProgramError,
     FilterTypeError,
     ImageRootsError,
@@ -30,6 +31,8 @@ from qualipy_core.errors import (
     PluginError,
     QualipyError,
     RequestError,
+    SortError,
+    StoreError,
     TrainingError,
     UnknownFilterError,
     UnknownJobError,
@@ -40,6 +43,7 @@ USAGE = 2
 INSTALLATION = 3
 
 _USAGE_ERRORS = (
+    ExplanationError,
     FilterTypeError,
     ImageRootsError,
     LabelsError,
@@ -47,6 +51,8 @@ _USAGE_ERRORS = (
     ParameterTypeError,
     ParameterValueError,
     RequestError,
+    SortError,
+    StoreError,
     TrainingError,
     UnknownFilterError,
     UnknownJobError,

@@ -12,7 +12,7 @@ from qualipy.cli.words import MIRRORED
 
 if TYPE_CHECKING:
     from qualipy.evaluation import Evaluation, Figures, Photo
-    from qualipy_core import Filter
+    from qualipy_core.criterion import Criterion
     from qualipy_core.metrics import Figure
 
 NAMES = {
@@ -32,13 +32,14 @@ _GROUPS = ", design effects for groups"
 _BY = ("balanced_accuracy", "recall", "specificity", "roc_auc")
 
 
-def title(item: Filter) -> str:
+def title(item: Criterion) -> str:
     """Return which filter it is, and when it is positive."""
-    from qualipy_core import Filter, plugins
+    from qualipy_core import plugins
+    from qualipy_core.criterion import Criterion
 
     distribution, version = plugins.origin(type(item))
     of = f" ({visible(distribution)} {visible(version or '')})" if distribution else ""
-    if type(item).decide is not Filter.decide:
+    if type(item).decide is not Criterion.decide:
         rule = f"threshold {item.threshold:.6g}, decided in a way of its own"
     else:
         sign = MIRRORED[item.comparison] if item.invert_threshold else item.comparison

@@ -17,11 +17,15 @@ from qualipy.cli.text import encode, shortened, to_json, unstyled, visible
 from qualipy_core.errors import PluginError, UnknownFilterError
 
 if TYPE_CHECKING:
-    from qualipy_core import Filter
+    from qualipy_core.criterion import Criterion
 
 MAX_WIDTH = 100  # of a line of text that is meant to be read
 _LAID_OUT = re.compile(r"^(\s|[-*>|.] |\.\. |>>>|={3,}|\d+\. )", re.MULTILINE)
 _NO_DOCUMENTATION = "(its author has not described it)"
+_ONLY_NAMED = "Runs when it is named, or with --filters all"
+_OF_A_SET = (
+    "It judges a photo among the others of its run: results come when all photos are measured."
+)
 
 
 @click.command()
@@ -59,7 +63,7 @@ def filters(name: str | None, as_json: bool) -> None:
 
 
 def _described(name: str) -> dict[str, Any]:
-    from qualipy_core import parameters, plugins
+    from qualipy_core import SetFilter, parameters, plugins
 
     registry = plugins.registry()
     entry = registry.entry(name)
@@ -81,6 +85,8 @@ def _described(name: str) -> dict[str, Any]:
         **description,
         "state": "loaded",
         "speed": cls.speed,
+        "by_default": cls.by_default,
+        "judges": "a set" if issubclass(cls, SetFilter) else "a photo",
         "summary": _documentation(cls).partition("\n")[0],
         "documentation": _documentation(cls),
         "parameters": [
@@ -106,18 +112,25 @@ def _list(described: list[dict[str, Any]]) -> None:
                 _echo(head + click.style(text, fg="red"))
             else:
                 said = visible(item["summary"]) or _NO_DOCUMENTATION
-                _echo(head + _fitting(f"speed {item['speed']}  {said}", len(head)))
+                named = " " if item["by_default"] else "*"
+                _echo(head + _fitting(f"speed {item['speed']}{named} {said}", len(head)))
     terminal.say("\n`qualipy filters NAME` explains one. Speed: 1 is fast, 5 is slow.")
+    if not all(item.get("by_default", True) for item in described):
+        terminal.say(f"* {_ONLY_NAMED}.")
 
 
-def _explain(name: str, cls: type[Filter]) -> None:
-    from qualipy_core import parameters, plugins
+def _explain(name: str, cls: type[Criterion]) -> None:
+    from qualipy_core import SetFilter, parameters, plugins
 
     distribution, version = plugins.origin(cls)
     speed = f"speed {cls.speed} of 5 (1 is fast)"
     of = f"{visible(distribution)} {visible(version or '')}, " if distribution else ""
     _echo(f"{click.style(name, bold=True)}  {of}{speed}\n")
     _echo(_laid_out(_documentation(cls)) or _NO_DOCUMENTATION)
+    if issubclass(cls, SetFilter):
+        _echo("\n" + textwrap.fill(_OF_A_SET, _width()))
+    if not cls.by_default:
+        _echo(f"\n{_ONLY_NAMED}.")
     accuracy = _accuracy(cls)
     if accuracy:
         _echo(f"\n{click.style('Accuracy', bold=True)}\n{accuracy}")
@@ -140,7 +153,7 @@ def _explain(name: str, cls: type[Filter]) -> None:
         )
 
 
-def _accuracy(cls: type[Filter]) -> str | None:
+def _accuracy(cls: type[Criterion]) -> str | None:
     """What the card of a trained filter's shipped model says about photos it has not seen."""
     from qualipy_core import TrainableFilter
 
@@ -159,7 +172,7 @@ _OF_EVERY_FILTER = ("threshold", "invert_threshold", "comparison")
 _INDENTED: Any = {"initial_indent": "      ", "subsequent_indent": "      "}
 
 
-def _threshold(cls: type[Filter]) -> str:
+def _threshold(cls: type[Criterion]) -> str:
     return f"{cls.__dataclass_fields__['threshold'].default:.4g}"
 
 
@@ -169,7 +182,7 @@ def _quoted(setting: str) -> str:
     return shlex.quote(setting)
 
 
-def _documentation(cls: type[Filter]) -> str:
+def _documentation(cls: type[Criterion]) -> str:
     text = inspect.cleandoc(cls.__doc__ or "")
     # A class without a docstring was given its signature as one, by being a dataclass.
     return "" if text.startswith(f"{cls.__name__}(") else text

@@ -18,7 +18,8 @@ from qualipy.cli.text import visible
 
 if TYPE_CHECKING:
     from qualipy.labels import Labelled, Sample
-    from qualipy_core import Filter, Result
+    from qualipy_core import Result
+    from qualipy_core.criterion import Criterion
 
 F = TypeVar("F", bound=Callable[..., Any])
 Judge = Callable[[Iterator[Any], int], Iterator["Result"]]
@@ -91,7 +92,7 @@ def options(command: F) -> F:
 class Job(NamedTuple):
     """A filter, and the labelled photos to try it on."""
 
-    filter: Filter
+    filter: Criterion
     photos: Labelled
 
 

@@ -16,12 +16,14 @@ from qualipy.cli import words
 from qualipy.cli.text import encode, to_json, unstyled
 
 if TYPE_CHECKING:
-    from qualipy_core import Filter, Result
+    from qualipy_core import Result
+    from qualipy_core.criterion import Criterion
 
 Write = Callable[[str], None]
 
-FORMATS = ("table", "json", "jsonl", "csv")
-_BY_SUFFIX = {".json": "json", ".csv": "csv", ".txt": "table"}
+TEXTS = ("table", "json", "jsonl", "csv")
+FORMATS = (*TEXTS, "parquet")
+_BY_SUFFIX = {".json": "json", ".csv": "csv", ".parquet": "parquet", ".txt": "table"}
 
 
 class Writer(Protocol):
@@ -57,7 +59,7 @@ def identity(form: str, path: str) -> bytes:
 def writer(
     form: str,
     write: Write,
-    filters: Mapping[str, Filter],
+    filters: Mapping[str, Criterion],
     *,
     colours: bool = False,
     begun: bool = False,
@@ -67,7 +69,7 @@ def writer(
     Parameters
     ----------
     form : str
-        One of `FORMATS`.
+        One of `TEXTS`.
     write : callable
         Takes each piece of text.
     filters : mapping of str to Filter
@@ -109,7 +111,7 @@ class Both:
 class Table:
     """A line per image, for people: verdict, path, reasons."""
 
-    def __init__(self, write: Write, filters: Mapping[str, Filter], *, colours: bool) -> None:
+    def __init__(self, write: Write, filters: Mapping[str, Criterion], *, colours: bool) -> None:
         self._write = write
         self._filters = filters
         self._colours = colours
@@ -170,7 +172,7 @@ class CSV:
     prediction of each filter (empty where it did not run or failed) and ``seconds``.
     """
 
-    def __init__(self, write: Write, filters: Mapping[str, Filter], *, begun: bool = False) -> None:
+    def __init__(self, write: Write, filters: Iterable[str], *, begun: bool = False) -> None:
         self._write = write
         self._names = list(filters)
         self._begun = begun

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 from qualipy.cli.failures import WrongUse
 
 if TYPE_CHECKING:
-    from qualipy_core import ROI, Filter
+    from qualipy_core import ROI
+    from qualipy_core.criterion import Criterion
 
 SUFFIX = ".unfinished"
 _ABSENT = object()
@@ -38,7 +39,7 @@ class Record:
 
     @classmethod
     def of(
-        cls, form: str, filters: Mapping[str, Filter], roi: ROI | None, stop_early: bool
+        cls, form: str, filters: Mapping[str, Criterion], roi: ROI | None, stop_early: bool
     ) -> Self:
         """Return the record of a run.
 
@@ -155,7 +156,7 @@ class Record:
         return self.form, list(self.filters.items()), self.roi, self.stop_early
 
 
-def _digests(filters: Mapping[str, Filter]) -> Iterator[tuple[str, str]]:
+def _digests(filters: Mapping[str, Criterion]) -> Iterator[tuple[str, str]]:
     """The content of the files that parameters name, such as models."""
     from qualipy_core.parameters import parameters_of
 

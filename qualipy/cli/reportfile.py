@@ -3,6 +3,9 @@
 From before the first line until the run has ended, a record of how the photos are judged lies
 beside the file. While it is there the file is unfinished: ``--resume`` goes on with it, and the
 same command without that does not replace it by mistake.
+
+Where set filters run, no line can be written before the last photo is measured. What is measured
+lies in a journal beside the file meanwhile, and a run that goes on writes all lines.
 """
 
 from __future__ import annotations
@@ -22,9 +25,12 @@ from qualipy.cli.record import Record
 from qualipy.cli.text import visible
 
 if TYPE_CHECKING:
-    from qualipy_core import ROI, Filter
+    from qualipy_core import ROI
+    from qualipy_core.criterion import Criterion
 
 GO_ON = "The same command with --resume goes on."
+JOURNAL = ".measured"
+"""Behind the name of a report: where results wait for the end of their set."""
 
 
 class ReportFile:
@@ -44,30 +50,37 @@ class ReportFile:
         Whether an image's other filters are left out once one is positive.
     resume : bool
         Go on with what is there.
+    as_a_set : bool
+        Lines come when all photos are measured.
 
     Attributes
     ----------
     earlier : Earlier
         What is there to go on with.
+    journal : str or None
+        The file in which results wait, if they do.
     """
 
     def __init__(
         self,
         path: str,
         form: str,
-        filters: Mapping[str, Filter],
+        filters: Mapping[str, Criterion],
         roi: ROI | None,
         stop_early: bool,
         *,
         resume: bool,
+        as_a_set: bool = False,
     ) -> None:
         self.path = path
+        self.journal = os.path.realpath(path) + JOURNAL if as_a_set else None
         self.earlier = Earlier(form)
         self._form = form
         self._filters = filters
         self._record = Record.of(form, filters, roi, stop_early)
         self._record_path = _record_path(path)
         self._resume = resume
+        self._going_on = False  # what a run before this one has measured holds
         self._recorded = False  # a record lies there, and it is this run's
         self._file: FileIO | None = None
         self._write: terminal.Out | None = None
@@ -83,7 +96,7 @@ class ReportFile:
         before = Record.read(self._record_path) if os.path.exists(self.path) else None
         if self._resume and os.path.exists(self.path):
             self._take_up(before)
-        elif before is not None and before.asks_for_the_same(self._record) and self._holds_lines():
+        elif before is not None and before.asks_for_the_same(self._record) and self._holds_work():
             self._open().close()  # fails if that run is still going on
             raise WrongUse(
                 f"{self.path} holds the results of the same run, which ended early. Add --resume "
@@ -99,11 +112,12 @@ class ReportFile:
     ) -> None:
         if self._file is not None:
             self._file.close()
-        if self._write is not None and not self._holds_lines():
+        if self._write is not None and not self._holds_work():
             self._forget()
         failed = isinstance(error, Exception) and not isinstance(error, BrokenPipeError)
         if failed and self._write is not None and (hint := self.hint()):
-            terminal.say(f"What is done is in {visible(self.path)}. {hint}")
+            where = self.path if self.journal is None else self.journal
+            terminal.say(f"What is done is in {visible(where)}. {hint}")
 
     def begin(self) -> terminal.Out:
         """Make the file ready for what is to be added, and return what writes to it.
@@ -125,6 +139,8 @@ class ReportFile:
         try:
             self._file.truncate(self.earlier.end if lines else 0)
             self._file.seek(0, os.SEEK_END)
+            if self.journal is not None and not self._going_on:
+                self._forget_journal()
             if not lines:
                 os.fsync(self._file.fileno())  # before a record could vouch for what was there
                 self._keep_record()
@@ -148,7 +164,7 @@ class ReportFile:
 
     def hint(self) -> str:
         """Return what to say to whoever has stopped the run: nothing if it can't go on."""
-        return GO_ON if self._recorded and self._holds_lines() else ""
+        return GO_ON if self._recorded and self._holds_work() else ""
 
     def _add(self, text: str, /) -> None:
         """Write a piece of text, all of it or nothing."""
@@ -163,6 +179,12 @@ class ReportFile:
 
     def _take_up(self, before: Record | None) -> None:
         self._recorded = before is not None
+        if before is not None and self.journal is not None:
+            if self._holds_work():
+                self._check_same(before)
+            self._file = self._open()
+            self._going_on = True  # and all lines are written anew
+            return
         file = self._file = self._open()
         reader = BufferedReader(file)  # and no second file: closing that would lift the lock
         try:
@@ -206,6 +228,14 @@ class ReportFile:
                     return f"{name} {prediction:g} would be decided otherwise"
         return None
 
+    def _holds_work(self) -> bool:
+        """Whether there is something to go on with."""
+        if self.journal is None:
+            return self._holds_lines()
+        with suppress(OSError), open(self.journal, "rb") as file:
+            return file.readline().endswith(b"\n") and file.readline().endswith(b"\n")
+        return False
+
     def _holds_lines(self) -> bool:
         """Whether there is a whole line of an image."""
         with suppress(OSError), open(self.path, "rb") as file:
@@ -239,6 +269,12 @@ class ReportFile:
         self._recorded = False
         with suppress(OSError):
             os.unlink(self._record_path)
+        self._forget_journal()
+
+    def _forget_journal(self) -> None:
+        if self.journal is not None:
+            with suppress(OSError):
+                os.unlink(self.journal)
 
 
 def is_resumable(path: str, form: str) -> bool:

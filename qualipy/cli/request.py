@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 import click
 
 from qualipy.cli import packs, terminal
+from qualipy.cli.limits import limit_options, limits_of
 from qualipy.cli.text import encode, to_json
 
 
@@ -26,9 +27,15 @@ from qualipy.cli.text import encode, to_json
     show_default=True,
     help="Worker processes; 0 takes one per core.",
 )
+@limit_options
 @click.option("--indent", type=click.IntRange(0, 16), help="Spaces by which to indent the answer.")
 def request(
-    file: BinaryIO | None, schema: bool, trusted: bool, jobs: int, indent: int | None
+    file: BinaryIO | None,
+    schema: bool,
+    trusted: bool,
+    jobs: int,
+    indent: int | None,
+    **limits: float | None,
 ) -> None:
     """Run a job that is written as JSON and print the answer as JSON.
 
@@ -60,7 +67,9 @@ def request(
         if file is None or schema:
             answer, indent = request_schema(), 2 if indent is None else indent
         else:
-            answer = process_request(file.read(), trusted=trusted, jobs=jobs)
+            answer = process_request(
+                file.read(), trusted=trusted, jobs=jobs, limits=limits_of(**limits)
+            )
     _print(to_json(answer, indent))
 
 

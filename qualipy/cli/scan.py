@@ -6,16 +6,17 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from qualipy.cli import failures, packs, terminal
+from qualipy.cli import failures, packs, parquet, terminal
 from qualipy.cli.interrupts import Interrupts
+from qualipy.cli.limits import limit_options, limits_of
 from qualipy.cli.outputs import FORMATS, Both, Writer, format_for, writer
 from qualipy.cli.reportfile import ReportFile, check_resumable, forget_record, is_resumable
 from qualipy.cli.sources import Sources
@@ -25,13 +26,17 @@ from qualipy_core.errors import ImageReadError, QualipyError
 
 if TYPE_CHECKING:
     from qualipy.cli.progress import Bar
-    from qualipy_core import ROI, Filter, Result
+    from qualipy.cli.report import Page
+    from qualipy_core import ROI, Result
+    from qualipy_core.criterion import Criterion
+    from qualipy_core.fingerprints import Fingerprints
+    from qualipy_core.limits import Limits
 
 MOST_JOBS = 256  # more workers than any machine has cores are a slip of the keyboard
 FEW = 4  # photos for which starting worker processes takes longer than judging them
 
 
-def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> ROI | None:
+def region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> ROI | None:
     """Read ``X,Y,W,H``."""
     from qualipy_core.roi import ROI
 
@@ -52,7 +57,7 @@ def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     "names",
     metavar="NAMES",
     multiple=True,
-    help="Filters to run, commas between; every installed one, by default.",
+    help="Filters to run, commas between; all: every installed one. By default, the usual ones.",
 )
 @click.option(
     "--set",
@@ -64,7 +69,7 @@ def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.option(
     "--roi",
     metavar="X,Y,W,H",
-    callback=_region,
+    callback=region,
     help="Judge this region of every photo, in pixels of the upright photo.",
 )
 @click.option("--stop-early", is_flag=True, help="Leave out a photo's other filters once flagged.")
@@ -92,6 +97,7 @@ def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     help="Worker processes; 1 judges in this one.",
 )
 @click.option("--executor", metavar="NAME", help="What spreads the photos instead; from a pack.")
+@limit_options
 @click.option(
     "--fail-on",
     type=click.Choice(("error", "flagged", "any", "never")),
@@ -107,6 +113,33 @@ def _region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     help="Take files with this suffix from folders, too; may be repeated.",
 )
 @click.option("-0", "--null", is_flag=True, help="The list on standard input is NUL-separated.")
+@click.option("--report", "page", metavar="FILE", help="Make a page to look at the photos, too.")
+@click.option(
+    "--report-thumbnails",
+    "thumbnails",
+    type=click.Choice(("auto", "inline", "folder", "none")),
+    default="auto",
+    show_default=True,
+    help="In that page, in a folder beside it, or none; auto: a folder for more than 2,000 photos.",
+)
+@click.option(
+    "--report-explain",
+    "explain",
+    is_flag=True,
+    help="Draw for that page where filters see it, on the photos that they flag.",
+)
+@click.option(
+    "--fingerprints",
+    metavar="FILE",
+    help="Keep here what is compared; judge new photos among all of before.",
+)
+@click.option(
+    "--known",
+    type=click.Choice(("skip", "again")),
+    default="skip",
+    show_default=True,
+    help="What of photos that --fingerprints has, unchanged: leave them out, or judge them again.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary, no table.")
 def scan(
     paths: tuple[str, ...],
@@ -119,9 +152,17 @@ def scan(
     resume: bool,
     jobs: int | None,
     executor: str | None,
+    max_pixels: float | None,
+    max_bytes: float | None,
+    time_limit: float | None,
     fail_on: str,
     suffixes: tuple[str, ...],
     null: bool,
+    page: str | None,
+    thumbnails: str,
+    explain: bool,
+    fingerprints: str | None,
+    known: str,
     quiet: bool,
 ) -> None:
     """Judge photos and say which are unsuitable, and why.
@@ -139,6 +180,8 @@ def scan(
       qualipy scan photos/ --filters exposure,hdr --set exposure.threshold=0.7
       qualipy scan photos/ -o results.csv
       qualipy scan photos/ -o results.csv --resume
+      qualipy scan photos/ --report report.html
+      qualipy scan photos/ --filters near_duplicates --fingerprints photos.qpf
       qualipy scan 'holiday/**/*.jpg' --format jsonl | jq -r 'select(.suitable).image'
       find . -name '*.jpg' -newer last-run -print0 | qualipy scan -0 - -o new.jsonl
       qualipy scan upload.jpg -q --fail-on any || echo 'not this one'
@@ -158,11 +201,16 @@ def scan(
     form = form or format_for(output)
     if resume:
         check_resumable(output, form)
+    if form == "parquet":
+        parquet.check(output)
     with terminal.only_results_on_stdout():
         packs.load_hooks()
         _check_executor(executor)
         filters = choose(names, settings)
-    run = Run(Sources(paths, null=null, suffixes=suffixes), filters, roi, stop_early)
+    limits = limits_of(max_pixels=max_pixels, max_bytes=max_bytes, time_limit=time_limit)
+    run = Run(Sources(paths, null=null, suffixes=suffixes), filters, roi, stop_early, limits)
+    run.compare_with(fingerprints, again=known == "again")
+    run.page = _page(page, thumbnails, run, _repeated(run, suffixes, null), explain=explain)
     shown = "table" if output else form
     stopped = None
     with ExitStack() as stack:
@@ -171,6 +219,7 @@ def scan(
         images = run.found(FEW + 1 if jobs is None and executor is None else 1)
         if run.file is not None and run.nothing_left:
             run.file.leave()
+            run.finish_page()
         else:
             if not quiet and terminal.bar_fits(shown):
                 from qualipy.cli.progress import Bar
@@ -188,18 +237,14 @@ def scan(
             if run.bar is not None:
                 stack.enter_context(run.bar)
                 _count(run.sources, run.bar)
+            if run.page is not None:
+                reports.append(run.page)
             stopped = run.go(images, Both(*reports), jobs, executor)
     if not quiet:
         _tell(run, output, stopped is not None)
     if stopped is not None:
         sys.exit(stopped)
-    found = {
-        "error": run.tally.failed > 0,
-        "flagged": run.tally.flagged > 0,
-        "any": run.tally.failed + run.tally.flagged > 0,
-        "never": False,
-    }
-    if found[fail_on]:
+    if _has(run.tally, fail_on):
         sys.exit(failures.FOUND)
 
 
@@ -208,12 +253,14 @@ class Run:
     """One scan: what it judges, and what has come of it."""
 
     sources: Sources
-    filters: list[Filter]
+    filters: list[Criterion]
     roi: ROI | None
     stop_early: bool
+    limits: Limits
     tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
     file: ReportFile | None = None
+    page: Page | None = None
     bar: Bar | None = None
     #: How many images have been passed over, for they have a line in the file.
     passed: int = 0
@@ -221,10 +268,50 @@ class Run:
     #: Folders that could not be listed, as results, until they are written.
     unreadable: deque[Result] = field(default_factory=deque)
     few: bool = False
+    fingerprints: Fingerprints | None = None
+    #: How many images have been left out, for that file knows them.
+    known: int = 0
     _ended: bool = False
 
     @property
-    def by_label(self) -> dict[str, Filter]:
+    def as_a_set(self) -> bool:
+        """Whether results come when all photos are measured."""
+        from qualipy_core import SetFilter
+
+        return any(isinstance(item, SetFilter) for item in self.filters)
+
+    def compare_with(self, path: str | None, *, again: bool) -> None:
+        """Judge photos among those that a file knows, if there is one, and add them to it.
+
+        Raises
+        ------
+        click.UsageError
+            There is nothing to compare by.
+        """
+        if path is None:
+            return
+        from qualipy_core.fingerprints import Fingerprints
+        from qualipy_core.plan import Plan
+
+        if not self.as_a_set:
+            raise click.BadParameter(
+                "it is for filters that judge a photo among others, and none is among those of "
+                "this run: name one with --filters. `qualipy filters` lists them.",
+                param_hint="--fingerprints",
+            )
+
+        def leave_out(_task: object) -> None:
+            self.known += 1
+            if self.bar is not None:
+                self.bar.advance()
+
+        self.fingerprints = Fingerprints(path, again=again)
+        self.fingerprints.on_left_out = leave_out
+        with self.fingerprints.opened(Plan.make(self.filters)):
+            pass  # what is wrong with it is told before a report is replaced
+
+    @property
+    def by_label(self) -> dict[str, Criterion]:
         """The filters by their key in results."""
         from qualipy_core.plan import Plan
 
@@ -232,12 +319,24 @@ class Run:
 
     def report_file(self, path: str, form: str, *, resume: bool) -> ReportFile:
         """Return the file to write to, with which a later run can go on."""
-        return ReportFile(path, form, self.by_label, self.roi, self.stop_early, resume=resume)
+        as_a_set = self.as_a_set
+        return ReportFile(
+            path, form, self.by_label, self.roi, self.stop_early, resume=resume, as_a_set=as_a_set
+        )
 
     def go_on_with(self, file: ReportFile) -> None:
         """Count what is in a file as done, and add the rest to it."""
         self.file = file
         self.tally = file.earlier.tally
+        if self.page is not None and self.tally.photos:
+            self.page.earlier = file.path
+
+    def finish_page(self) -> None:
+        """Write the page of a run that has nothing left to judge."""
+        if self.page is not None:
+            self.page.begin()
+            self.page.complete = True
+            self.page.end()
 
     def begin_file(self, path: str, form: str, stack: ExitStack) -> Writer:
         """Return what writes the report to its file, which is closed with the stack."""
@@ -245,7 +344,10 @@ class Run:
             begun = self.tally.photos > 0
             return writer(form, self.file.begin(), self.by_label, begun=begun)
         forget_record(path)
-        return writer(form, stack.enter_context(terminal.opened(path)), self.by_label)
+        if form == "parquet":
+            return parquet.Parquet(path, self.by_label)
+        opened = terminal.opened_whole if form == "json" else terminal.opened
+        return writer(form, stack.enter_context(opened(path)), self.by_label)
 
     def found(self, ahead: int) -> Iterator[str]:
         """Look a few images ahead and return them all.
@@ -304,32 +406,51 @@ class Run:
 
         if jobs is None:
             jobs = 1 if self.few else available_cores()
-        workers = executor is None and jobs > 1
+            if not self.few and executor is None:
+                # On one core as on many: a photo that hangs or crashes costs itself alone.
+                self.limits = replace(self.limits, time_limit=self.limits.in_force().time_limit)
+        timed = self.limits.with_environment().time_limit is not None
+        workers = executor is None and (jobs > 1 or timed)
         to_the_end = False
         with Interrupts(gentle=workers, stopping=stopping, give_up=give_up) as interrupts:
             try:
                 with interrupts.held():
                     report.begin()
                 images = interrupts.interruptible(images)
-                with closing(self._results(images, jobs, executor)) as results:
+
+                def measured(_result: Result) -> None:
+                    with interrupts.held():
+                        if self.bar is not None:
+                            self.bar.advance()
+
+                progress = measured if self.as_a_set else None
+                with closing(self._results(images, jobs, executor, progress)) as results:
                     for result in results:
                         with interrupts.held():
                             report.add(result)
                             self.tally.add(result)
-                            if self.bar is not None:
+                            if self.bar is not None and progress is None:
                                 self.bar.advance()
                 to_the_end = interrupts.signal is None
             except KeyboardInterrupt:
                 pass
             finally:
                 self.seconds = time.perf_counter() - started
-                report.end()
+                if self.page is not None:
+                    self.page.complete = to_the_end
+                # A page takes a moment to write; a signal meanwhile must not cost it.
+                with suppress(KeyboardInterrupt), interrupts.held():
+                    report.end()
         if self.file is not None and to_the_end:
             self.file.complete()
         return interrupts.exit_code
 
     def _results(
-        self, images: Iterator[str], jobs: int, executor: str | None
+        self,
+        images: Iterator[str],
+        jobs: int,
+        executor: str | None,
+        progress: Callable[[Result], None] | None = None,
     ) -> Generator[Result, None, None]:
         """The results of a scan, with those of unreadable folders where they were met."""
         from qualipy_core import scan as core_scan
@@ -340,7 +461,12 @@ class Run:
             self._regions() if self.roi is not None else None,
             stop_early=self.stop_early,
             jobs=jobs,
+            limits=self.limits,
             executor=executor,
+            thumbnails=None if self.page is None else self.page.side,
+            progress=progress,
+            fingerprints=self.fingerprints,
+            journal=None if self.file is None else self.file.journal,
         )
         with closing(cast("Generator[Result, None, None]", results)):
             for result in results:
@@ -378,6 +504,17 @@ class Run:
         self.unreadable.append(Result(folder, error=reason))
 
 
+def _has(tally: Tally, fail_on: str) -> bool:
+    """Whether something was found that ``--fail-on`` names."""
+    found = {
+        "error": tally.failed > 0,
+        "flagged": tally.flagged > 0,
+        "any": tally.failed + tally.flagged > 0,
+        "never": False,
+    }
+    return found[fail_on]
+
+
 def _tell(run: Run, output: str | None, stopped: bool) -> None:
     """Sum the run up for people."""
     if terminal.is_terminal(sys.stdout):
@@ -387,9 +524,40 @@ def _tell(run: Run, output: str | None, stopped: bool) -> None:
             f"Nothing is left to judge: {visible(output or '')} has a line for each image."
         )
     terminal.say(run.tally.summary(run.seconds, stopped=stopped))
+    if run.known and run.fingerprints is not None:
+        s = "" if run.known == 1 else "s"
+        terminal.say(f"{visible(run.fingerprints.path)} knows {run.known:,} photo{s}: left out.")
     if output:
         hint = run.file.hint() if stopped and run.file is not None else ""
         terminal.say(f"Results: {visible(output)}" + (f". {hint}" if hint else ""))
+    if run.page is not None:
+        terminal.say(run.page.told())
+
+
+def _page(
+    path: str | None, thumbnails: str, run: Run, options: list[list[str]], *, explain: bool
+) -> Page | None:
+    """The page to look at the photos, if there is to be one."""
+    if path is None:
+        if explain or thumbnails != "auto":
+            raise click.UsageError("--report-thumbnails and --report-explain are for a --report.")
+        return None
+    from qualipy.cli.report import Page
+    from qualipy.report import Origin
+
+    paths, early = run.sources.paths, run.stop_early
+    origin = Origin(run.by_label, paths=paths, options=options, stop_early=early)
+    return Page(path, origin, thumbnails, explain=explain)
+
+
+def _repeated(run: Run, suffixes: tuple[str, ...], null: bool) -> list[list[str]]:
+    """What, beside paths and filters, decides which photos are judged, and how."""
+    return [
+        *([["--roi", ",".join(map(str, run.roi))]] if run.roi is not None else []),
+        *([["--stop-early"]] if run.stop_early else []),
+        *(["--suffix", suffix] for suffix in suffixes),
+        *([["--null"]] if null else []),
+    ]
 
 
 def _check_executor(name: str | None) -> None:

@@ -18,18 +18,21 @@ from qualipy_core.errors import (
 )
 
 if TYPE_CHECKING:
-    from qualipy_core import Filter
+    from qualipy_core.criterion import Criterion
 
 Settings = dict[str, dict[str, Any]]
 
+ALL = "all"
+"""Among the names of filters: every one that is installed."""
 
-def choose(names: Iterable[str], settings: Iterable[str]) -> list[Filter]:
-    """Make the filters that were asked for; without names, every one that works.
+
+def choose(names: Iterable[str], settings: Iterable[str]) -> list[Criterion]:
+    """Make the filters that were asked for; without names, those that run by default and work.
 
     Parameters
     ----------
     names : iterable of str
-        Filters, several may stand in one text with commas between.
+        Filters, several may stand in one text with commas between; ``all`` is every installed one.
     settings : iterable of str
         ``filter.parameter=value`` each.
 
@@ -44,6 +47,9 @@ def choose(names: Iterable[str], settings: Iterable[str]) -> list[Filter]:
 
     packs.need_opencv()
     named = _split(names)
+    every = ALL in named
+    if every:
+        named = []
     chosen = parse_settings(settings)
     for name in (*named, *chosen):
         _check_known(name, "--filters" if name in named else "--set")
@@ -56,7 +62,9 @@ def choose(names: Iterable[str], settings: Iterable[str]) -> list[Filter]:
     made = []
     for name in named or plugins.registry().names():
         try:
-            made.append(_make(name, chosen.get(name, {})))
+            wanted = named or every or name in chosen
+            if wanted or plugins.registry().get(name).by_default:
+                made.append(_make(name, chosen.get(name, {})))
         except QualipyError as error:
             if named or name in chosen or missing_library(error):
                 raise
@@ -69,7 +77,7 @@ def choose(names: Iterable[str], settings: Iterable[str]) -> list[Filter]:
     return made
 
 
-def choose_one(name: str, settings: Sequence[str]) -> Filter:
+def choose_one(name: str, settings: Sequence[str]) -> Criterion:
     """Make the one filter that was asked for.
 
     Parameters
@@ -135,7 +143,7 @@ def _check_known(name: str, option: str) -> None:
         raise click.BadParameter(str(error), param_hint=option) from None
 
 
-def _make(name: str, values: dict[str, Any]) -> Filter:
+def _make(name: str, values: dict[str, Any]) -> Criterion:
     from qualipy_core import parameters, plugins
 
     cls = plugins.registry().get(name)

@@ -78,6 +78,34 @@ def opened(path: str) -> Iterator[Out]:
         yield out_to(file, path)
 
 
+@contextmanager
+def opened_whole(path: str) -> Iterator[Out]:
+    """Open a file for a report that is one piece: it has its name, and its end, at the end.
+
+    Until then it is ``FILE.part``, and what was there stays; so it does when something goes wrong.
+
+    Raises
+    ------
+    WrongUse
+        As `opened`.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or device
+        with opened(path) as write:
+            yield write
+        return
+    check_no_image(path)
+    real = os.path.realpath(path)
+    with open_for_results(real + ".part") as file:
+        yield out_to(file, path)
+        try:
+            os.fsync(file.fileno())
+            os.replace(real + ".part", real)
+        except OSError as error:
+            raise CannotWork(
+                f"The results cannot be written to {path}: {error.strerror}."
+            ) from None
+
+
 def open_for_results(path: str, *, keep: bool = False) -> FileIO:
     """Open a file for a report, without a buffer.
 
@@ -93,12 +121,23 @@ def open_for_results(path: str, *, keep: bool = False) -> FileIO:
     WrongUse
         As `opened`.
     """
-    if _is_image(path):
-        raise WrongUse(f"The results cannot be written to {path}: it is an image. Name a new file.")
+    check_no_image(path)
     try:
         return FileIO(path, "r+", opener=_made) if keep else FileIO(path, "w")
     except OSError as error:
         raise WrongUse(f"The results cannot be written to {path}: {error.strerror}.") from None
+
+
+def check_no_image(path: str) -> None:
+    """Check that a forgotten file name does not cost a photo.
+
+    Raises
+    ------
+    WrongUse
+        The path is that of an image.
+    """
+    if is_image(path):
+        raise WrongUse(f"The results cannot be written to {path}: it is an image. Name a new file.")
 
 
 def _made(path: str, flags: int) -> int:
@@ -112,7 +151,8 @@ def only_results_on_stdout() -> Iterator[None]:
         yield
 
 
-def _is_image(path: str) -> bool:
+def is_image(path: str) -> bool:
+    """Whether there is a file, and it is a photo: results must not replace one."""
     from qualipy_core.headers import read_header
 
     try:

@@ -21,7 +21,8 @@ from qualipy_core.errors import ModelError, PluginError
 if TYPE_CHECKING:
     from qualipy.evaluation import Evaluation
     from qualipy.labels import Sample
-    from qualipy_core import Filter, Result, TrainableFilter
+    from qualipy_core import Result, TrainableFilter
+    from qualipy_core.criterion import Criterion
 
 NEW, IN_USE = "new, cross-validated", "in use"
 
@@ -151,7 +152,7 @@ def _evaluation(
     return Evaluation.of(item, [(sample, judged(result)) for sample, result in pairs])
 
 
-def _trainable(item: Filter) -> TrainableFilter:
+def _trainable(item: Criterion) -> TrainableFilter:
     from qualipy_core import TrainableFilter, plugins
 
     if isinstance(item, TrainableFilter):

@@ -12,13 +12,15 @@ import click
 from qualipy.cli.text import visible
 
 if TYPE_CHECKING:
-    from qualipy_core import Filter, Result
+    from qualipy_core import Result
+    from qualipy_core.criterion import Criterion
 
 Verdict = Literal["suitable", "flagged", "error"]
 
 _COLOURS: Mapping[Verdict, str] = {"suitable": "green", "flagged": "yellow", "error": "red"}
 MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
 _DECIMALS = range(2, 17)
+_NAMED = 3  # companions of an image on its line
 
 
 def verdict(result: Result) -> Verdict:
@@ -26,7 +28,7 @@ def verdict(result: Result) -> Verdict:
     return _verdict(result.flagged, result.failed)
 
 
-def line(result: Result, filters: Mapping[str, Filter]) -> str:
+def line(result: Result, filters: Mapping[str, Criterion]) -> str:
     """Return a result as one line of a terminal, coloured.
 
     Parameters
@@ -39,13 +41,25 @@ def line(result: Result, filters: Mapping[str, Filter]) -> str:
     kind = verdict(result)
     head = click.style(f"{kind:<8}", fg=_COLOURS[kind], bold=kind != "suitable")
     said = [
-        *(reason(name, filters.get(name), result.predictions[name]) for name in result.flagged),
+        *(
+            reason(name, filters.get(name), result.predictions[name]) + _beside(result, name)
+            for name in result.flagged
+        ),
         *(click.style(problem, fg="red") for problem in problems(result)),
     ]
     return f"{head}  {visible(result.image)}" + (f"  {', '.join(said)}" if said else "")
 
 
-def reason(name: str, item: Filter | None, prediction: float) -> str:
+def _beside(result: Result, name: str) -> str:
+    """With which images a filter has found one together: `` (with a.jpg, b.jpg and 7 more)``."""
+    others = [image for image in result.companions.get(name, ()) if image != result.image]
+    if not others:
+        return ""
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    return f" (with {', '.join(map(visible, others[:_NAMED]))}{more})"
+
+
+def reason(name: str, item: Criterion | None, prediction: float) -> str:
     """Return why a filter was positive, such as ``exposure 0.93 > 0.5``."""
     if item is None:
         return f"{name} {prediction:g}"
@@ -58,6 +72,19 @@ def reason(name: str, item: Filter | None, prediction: float) -> str:
     if _holds(prediction, sign, item.threshold):
         return f"{name} {prediction!r} {sign} {item.threshold!r}"
     return f"{name} {prediction:.4g}"  # the filter decides in its own way
+
+
+def judgement(item: Criterion, prediction: float, *, flagged: bool) -> str:
+    """Return a prediction and its verdict, such as ``0.93 > 0.5: flagged``."""
+    told = reason("", item, prediction).strip()
+    if flagged:
+        return f"{told}: flagged"
+    sign = MIRRORED[item.comparison] if item.invert_threshold else item.comparison
+    for decimals in _DECIMALS:
+        left, right = round(prediction, decimals), round(item.threshold, decimals)
+        if not _holds(left, sign, right) and bool(left) == bool(prediction):
+            return f"{left:.15g}, not {sign} {right:.15g}: passes"
+    return f"{prediction:.4g}: passes"
 
 
 def problems(result: Result) -> list[str]:
@@ -117,7 +144,11 @@ class Tally:
         if self.earlier:
             head += f", {judged:,} of them now,"
         rate = judged / seconds if seconds > 0 else 0.0
-        lines = [f"{head} in {duration(seconds)} ({rate:,.1f} photos/s)"]
+        return f"{head} in {duration(seconds)} ({rate:,.1f} photos/s)\n{self.counts()}"
+
+    def counts(self) -> str:
+        """Return how many were suitable, flagged and errors, and by which filters."""
+        lines = []
         counts: dict[Verdict, int] = {
             "suitable": self.suitable,
             "flagged": self.flagged,

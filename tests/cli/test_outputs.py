@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from qualipy.cli.outputs import FORMATS, format_for, writer
+from qualipy.cli.outputs import TEXTS, format_for, writer
 from qualipy_core import Filter, Result
 from qualipy_core.errors import FilterError, ImageReadError
 
@@ -41,7 +41,7 @@ def report(form, results=RESULTS):
     return "".join(pieces)
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", TEXTS)
 def test_a_report_ends_with_a_line_end_and_has_no_escape_sequence(form):
     text = report(form)
     assert text.endswith("\n")
@@ -84,4 +84,5 @@ def test_the_suffix_of_a_file_says_its_form():
     assert format_for("a.CSV") == "csv"
     assert format_for("a.json") == "json"
     assert format_for("a.jsonl") == "jsonl"
+    assert format_for("a.parquet") == "parquet"
     assert format_for("results") == "jsonl"
