@@ -272,6 +272,7 @@ class Run:
     #: How many images have been left out, for that file knows them.
     known: int = 0
     _ended: bool = False
+    _files: ExitStack = field(default_factory=ExitStack)
 
     @property
     def as_a_set(self) -> bool:
@@ -347,7 +348,8 @@ class Run:
         if form == "parquet":
             return parquet.Parquet(path, self.by_label)
         opened = terminal.opened_whole if form == "json" else terminal.opened
-        return writer(form, stack.enter_context(opened(path)), self.by_label)
+        stack.enter_context(self._files)
+        return writer(form, self._files.enter_context(opened(path)), self.by_label)
 
     def found(self, ahead: int) -> Iterator[str]:
         """Look a few images ahead and return them all.
@@ -400,6 +402,7 @@ class Run:
 
         def give_up() -> None:
             report.end()
+            self._files.close()
             terminal.say(self.tally.summary(time.perf_counter() - started, stopped=True))
             if self.file is not None and (hint := self.file.hint()):
                 terminal.say(hint)

@@ -310,6 +310,8 @@ def many(tmp_path, paint):
 
 
 def wait_for_lines(path, count, process):
+    if path.suffix == ".json":  # no file of that name before it is whole
+        path = path.with_name(f"{path.name}.part")
     deadline = time.monotonic() + 60
     while not (path.exists() and len(path.read_bytes().splitlines()) >= count):
         assert process.poll() is None, process.stderr.read()
