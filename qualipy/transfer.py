@@ -125,7 +125,7 @@ def remove(path: str, *, other: str) -> None:
     """
     aside = os.path.join(os.path.dirname(path), f".qualipy-sort-{os.urandom(4).hex()}.old")
     os.replace(path, aside)
-    if not os.path.lexists(other):
+    if not _is_there_itself(other):
         os.replace(aside, path)
         raise OSError(errno.EINVAL, f"it is the same file as {other}", path)
     os.unlink(aside)
@@ -142,6 +142,14 @@ def are_equal(one: str, other: str) -> bool:
             if chunk != second.read(_CHUNK):
                 return False
         return not second.read(1)
+
+
+def _is_there_itself(path: str) -> bool:
+    """Whether a path is a regular file, and no link to one that may be the file put aside."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def is_file(path: str) -> bool:

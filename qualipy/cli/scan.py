@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -207,6 +208,7 @@ def scan(
         packs.load_hooks()
         _check_executor(executor)
         filters = choose(names, settings)
+    _check_apart({"--report": page, "--output": output, "--fingerprints": fingerprints})
     limits = limits_of(max_pixels=max_pixels, max_bytes=max_bytes, time_limit=time_limit)
     run = Run(Sources(paths, null=null, suffixes=suffixes), filters, roi, stop_early, limits)
     run.compare_with(fingerprints, again=known == "again")
@@ -535,6 +537,17 @@ def _tell(run: Run, output: str | None, stopped: bool) -> None:
         terminal.say(f"Results: {visible(output)}" + (f". {hint}" if hint else ""))
     if run.page is not None:
         terminal.say(run.page.told())
+
+
+def _check_apart(files: dict[str, str | None]) -> None:
+    """Check that no two options name one file: the later one written would be all that is left."""
+    options: dict[str, str] = {}
+    for option, path in files.items():
+        if path is not None:
+            real = os.path.realpath(path)
+            if real in options:
+                raise failures.WrongUse(f"{options[real]} and {option} name one file: {path}.")
+            options[real] = option
 
 
 def _page(

@@ -203,3 +203,11 @@ def test_the_results_are_not_replaced_by_the_page(program, photos, tmp_path):
     done = program("report", "run.jsonl", "-o", "run.jsonl")
     assert done.returncode == 2
     assert b"what is to be read" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--output", "--fingerprints"])
+def test_a_page_does_not_take_the_place_of_what_else_is_written(program, photos, tmp_path, option):
+    done = program("scan", "photos", "--filters", "dark", "--report", "run.x", option, "./run.x")
+    assert done.returncode == 2
+    assert b"--report and " + option.encode() + b" name one file" in done.stderr
+    assert not (tmp_path / "run.x").exists()

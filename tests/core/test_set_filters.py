@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing.util
 import os
 import pickle
 import tempfile
@@ -553,9 +554,24 @@ def test_what_waits_costs_little_memory_a_photo(monkeypatch):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_waits_lies_in_a_file_that_is_gone_afterwards(tmp_path, monkeypatch, folder, jobs):
+    multiprocessing.util.get_temp_dir()  # where sockets of workers lie, and stay, in a short path
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     os.mkdir(tmp_path / "temporary")
     results = scan(folder, [Copies()], jobs=jobs)
     next(results)
     results.close()
     assert os.listdir(tmp_path / "temporary") == []
+
+
+def test_a_file_given_twice_or_by_a_link_is_no_duplicate_of_itself(tmp_path, folder):
+    lone, link = str(folder[1]), str(tmp_path / "0.png")
+    os.symlink(lone, link)
+    results = list(scan([lone, link, lone], [Copies()]))
+    assert not any(result.companions or result.flagged for result in results)
+
+
+def test_a_link_to_a_duplicate_is_judged_like_the_file_that_it_leads_to(tmp_path, folder):
+    link = str(tmp_path / "0.png")
+    os.symlink(folder[0], link)
+    by_name = {result.image: result for result in scan([*map(str, folder), link], [Copies()])}
+    assert by_name[link].predictions == by_name[str(folder[0])].predictions

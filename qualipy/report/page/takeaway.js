@@ -84,9 +84,9 @@ function commonFolders(data) {
 }
 
 function request(data, numbers) {
-  const images = {};
+  const images = Object.create(null); // a photo may be called __proto__
   for (const number of numbers) images[data.images[number]] = data.regions[number] || null;
-  const filters = {};
+  const filters = Object.create(null);
   for (const filter of filtersOfCommand(data)) filters[filter.name] = settingsOf(filter);
   return `${JSON.stringify({ images, filters, combine_results: false }, null, 2)}\n`;
 }

@@ -175,7 +175,8 @@ class Gathered:
         }
         for number, line in enumerate(self._lines):
             yield self._completed(number, self.journal.read(line), views)
-        if self._known is not None:
+        # What could not be compared is not kept: it would spoil what is.
+        if self._known is not None and not any(isinstance(v, FilterError) for v in views.values()):
             forms = {label: c.form for label, c in self._columns.items() if c.form is not None}
             self._known.extend(forms, self._complete_ones())
 
@@ -205,11 +206,15 @@ class Gathered:
             if kept is not None:
                 names, shown = names + kept.names, shown + kept.names
                 regions += kept.regions
-            order = _order(names, regions, rows)
+            stand_in = _stand_ins(names, regions, len(column.numbers))
+            chosen = np.flatnonzero(stand_in == np.arange(len(names)))
+            order = chosen[
+                _order([names[i] for i in chosen], [regions[i] for i in chosen], rows[chosen])
+            ]
             comparison = column.step.comparison_of(_sorted(rows, order))
         except FilterError as failure:
             return failure
-        return _View(column.numbers, order, shown, comparison)
+        return _View(column.numbers, order, stand_in, shown, comparison)
 
     def _completed(
         self, number: int, result: Result, views: Mapping[str, _View | FilterError]
@@ -301,6 +306,7 @@ class _View:
         self,
         numbers: Sequence[int],
         order: NDArray[np.intp],
+        stand_in: NDArray[np.intp],
         names: list[str],
         comparison: Comparison,
     ) -> None:
@@ -310,14 +316,17 @@ class _View:
         self._predictions: dict[int, float] = {}
         self._groups_of: dict[int, list[int]] = {}
         count = len(numbers)
-        places = np.empty(len(order), np.intp)
+        places = np.empty(len(stand_in), np.intp)
         places[order] = np.arange(len(order))
-        of_images = comparison.predictions[places[:count]]
+        of_images = comparison.predictions[places[stand_in[:count]]]
         self._predictions = dict(zip(numbers, of_images.tolist(), strict=True))
+        stood_for: dict[int, list[int]] = {}
+        for entry, other in enumerate(stand_in[:count].tolist()):
+            stood_for.setdefault(other, []).append(numbers[entry])
         for number, group in enumerate(self._groups):
             for index in group:
-                if (entry := int(order[index])) < count:
-                    self._groups_of.setdefault(numbers[entry], []).append(number)
+                for image in stood_for.get(int(order[index]), ()):
+                    self._groups_of.setdefault(image, []).append(number)
 
     def prediction(self, number: int) -> float:
         """The prediction of an image."""
@@ -331,6 +340,33 @@ class _View:
         if entries[MOST_COMPANIONS:] and name not in names:
             names[-1] = name
         return tuple(names)
+
+
+def _stand_ins(names: list[str], regions: list[str], measured: int) -> NDArray[np.intp]:
+    """Which entry stands for each in the comparison; -1 for one that takes no part.
+
+    A file that is given twice, by one path or by a link, is no duplicate of itself: the first name
+    stands for all. Of what was kept, a file that is measured again, or gone, is left out.
+    """
+    first: dict[tuple[Any, ...], int] = {}
+    stand_in = np.full(len(names), -1, np.intp)
+    by_name = sorted(range(measured), key=names.__getitem__)
+    for entry in (*by_name, *range(measured, len(names))):
+        name, region = names[entry], regions[entry]
+        kept = entry >= measured
+        try:
+            status = os.stat(name)
+            file: tuple[Any, ...] = (status.st_dev, status.st_ino)
+        except (OSError, ValueError):
+            if kept and "://" not in name:
+                continue
+            file = (name,) if "://" in name else (entry,)
+        if kept and (file, None) in first:
+            continue
+        stand_in[entry] = first.setdefault((file, region), entry)
+        if not kept:
+            first.setdefault((file, None), entry)
+    return stand_in
 
 
 def _order(names: list[str], regions: list[str], rows: NDArray[Any]) -> NDArray[np.intp]:
