@@ -1,31 +1,51 @@
 """What is claimed about speed, measured: one run prints every figure beside its target.
 
-    python benchmarks/speed.py [--photos FOLDER] [--json FILE] [--rounds N]
+    python benchmarks/speed.py [--photos FOLDER] [--rounds N] [--json docs/speed.json]
+    python benchmarks/speed.py --photos FOLDER --only PART … --json docs/speed.json
+    python benchmarks/speed.py --page docs/speed.json --into docs/speed.md
 
-All times are medians, on one core with OpenCV's threads off, and are given as ratios to
-``cv2.imread`` of the same file in the same run: machines differ, ratios hardly. Without a folder of
-camera files the benchmark makes photos of its own.
+Times are medians, on one core with OpenCV's threads off, and are given as ratios to ``cv2.imread``
+of the same file, taken in turns: machines differ, and so do minutes of one machine; ratios hardly.
+Without a folder of camera files the benchmark makes photos of its own. The parts are ``targets``,
+the table, which is what is measured by default; ``growth``, how cost grows with megapixels,
+filters, photos and workers; ``many``, a scan of 2,000 photos in one process and in two; and
+``memory``, what a scan of 100,000 photos does to it. A file of figures keeps its other parts.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import os
+import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
+import _growth
 import numpy as np
+from _markdown import put_into
+from numpy.typing import NDArray
 
 from qualipy_core import Filter, Image, plugins, scan
+from qualipy_core.executors import available_cores
 from qualipy_core.opencv import cv2
 from qualipy_core.plan import Plan, Task
 
+MAKER = "benchmarks/speed.py"
+PACK = "qualipy-filters-builtin"
 CHEAP = ("exposure", "highlights", "framed", "posterized", "unconventional_size")
+PARTS = ("targets", "growth", "many", "memory")
+MANY = 2000  # photos of the scan that two processes share
+SET = 100_000  # photos of the scan whose memory is watched
+MEGAPIXELS = (0.25, 0.5, 1, 2, 4, 8, 12, 16)
 
 
 class Trivial(Filter):
@@ -49,15 +69,28 @@ class Line:
         return f"{self.what:62} {self.figure:9.3f}  ≤ {self.target:<7g} {self.unit:10} {verdict}"
 
 
-def median(work: Callable[[], object], rounds: int) -> float:
+def seconds(work: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
+    """Return how long some work takes: this process's time, whatever else the machine does."""
+    start = clock()
+    work()
+    return clock() - start
+
+
+def median(
+    work: Callable[[], object], rounds: int, clock: Callable[[], float] = time.process_time
+) -> float:
     """Return the median seconds of some work, after one round to warm up."""
     work()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(seconds(work, clock) for _ in range(rounds))
+
+
+def against(work: Callable[[], object], other: Callable[[], object], rounds: int) -> float:
+    """Return the median time of some work in units of other work, done in turns with it."""
+    work()
+    other()
+    pairs = [(seconds(work), seconds(other)) for _ in range(rounds)]
+    ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return ours / theirs
 
 
 def made_photos(folder: Path) -> list[Path]:
@@ -75,90 +108,224 @@ def made_photos(folder: Path) -> list[Path]:
     return paths
 
 
-def megapixel_copies(photos: list[Path], folder: Path) -> list[Path]:
-    """Write copies of about one megapixel."""
-    copies = []
+def copies(photos: list[Path], folder: Path, megapixels: float = 1.0) -> list[Path]:
+    """Write copies of so many megapixels, of photos that have more."""
+    made = []
     for photo in photos:
         pixels = np.asarray(cv2.imread(str(photo)))
-        factor = (1e6 / (pixels.shape[0] * pixels.shape[1])) ** 0.5
-        small = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        copies.append(folder / f"small-{photo.stem}.jpg")
-        cv2.imwrite(str(copies[-1]), small, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return copies
+        factor = (megapixels * 1e6 / (pixels.shape[0] * pixels.shape[1])) ** 0.5
+        if factor <= 1:
+            small = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+            made.append(folder / f"{megapixels:g}-{photo.stem}.jpg")
+            cv2.imwrite(str(made[-1]), small, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return made
+
+
+def judge(plan: Plan, path: str | NDArray[np.uint8]) -> None:
+    """Judge an image; an error would be quick."""
+    plan.judge(Task(path)).raise_error()
+
+
+def judge_all(paths: Iterable[str], filters: list[Filter], jobs: int = 1) -> None:
+    """Scan images, in so many processes."""
+    for result in scan(paths, filters, jobs=jobs):
+        result.raise_error()
 
 
 def cost(paths: list[Path], filters: list[Filter], rounds: int) -> float:
     """Return the median over photos of the filters' time in units of ``cv2.imread``."""
     plan = Plan.make(filters)
-    ratios = []
-    for path in paths:
-        name = str(path)
-        ours = median(lambda name=name: plan.judge(Task(name)), rounds)  # type: ignore[misc]
-        ratios.append(ours / median(lambda name=name: cv2.imread(name), rounds))  # type: ignore[misc]
-    return statistics.median(ratios)
+    return statistics.median(
+        against(lambda: judge(plan, name), lambda: cv2.imread(name), rounds)  # noqa: B023
+        for name in map(str, paths)
+    )
 
 
 def command(*arguments: str, rounds: int = 7) -> float:
     """Return the median seconds of a command."""
-    return median(lambda: subprocess.run(arguments, check=True, capture_output=True), rounds)
+    run = functools.partial(subprocess.run, arguments, check=True, capture_output=True)
+    return median(run, rounds, time.perf_counter)
 
 
-def measure(photos: list[Path], folder: Path, rounds: int) -> list[Line]:
-    """Measure every figure."""
-    copies = megapixel_copies(photos, folder)
-    filters = {name: plugins.registry().get(name)() for name in plugins.registry().names()}
-    builtin = [f for f in filters.values() if plugins.origin(type(f))[0] == PACK]
-    lines = [
-        Line("all filters, 12–16 megapixels", cost(photos, builtin, rounds), 1.0, "× imread"),
-        Line("all filters, 1 megapixel", cost(copies, builtin, rounds), 4.0, "× imread"),
+def builtin() -> list[Filter]:
+    """Return the built-in filters that run when none are chosen."""
+    registry = plugins.registry()
+    filters = [
+        registry.get(entry.name)() for entry in registry.entries() if entry.distribution == PACK
     ]
-    for item in builtin:
-        if item.name != "unconventional_size":
+    return [each for each in filters if each.by_default and isinstance(each, Filter)]
+
+
+def targets(photos: list[Path], small: list[Path], rounds: int) -> list[Line]:
+    """Measure every figure that has a target and takes no quarter of an hour."""
+    filters = {each.name: each for each in builtin()}
+    every = list(filters.values())
+    lines = [
+        Line(
+            f"all {len(every)} filters, 12–16 megapixels",
+            cost(photos, every, rounds),
+            1.0,
+            "× imread",
+        ),
+        Line(f"all {len(every)} filters, 1 megapixel", cost(small, every, rounds), 4.0, "× imread"),
+    ]
+    for name, item in filters.items():
+        if name != "unconventional_size":
             ratio = cost(photos, [item], rounds)
-            lines.append(Line(f"{item.name} alone, 12–16 megapixels", ratio, 0.6, "× imread"))
+            lines.append(Line(f"{name} alone, 12–16 megapixels", ratio, 0.6, "× imread"))
     size = Plan.make([filters["unconventional_size"]])
-    seconds = median(lambda: size.judge(Task(str(photos[0]))), rounds)
-    lines.append(Line("unconventional_size alone", seconds * 1e3, 1.0, "ms"))
+    alone = median(lambda: judge(size, str(photos[0])), rounds)
+    lines.append(Line("unconventional_size alone", alone * 1e3, 1.0, "ms"))
     cheap = [filters[name] for name in CHEAP]
     lines.append(Line("the five cheap ones together", cost(photos, cheap, rounds), 0.5, "× imread"))
 
     blank = np.zeros((8, 8, 3), np.uint8)
     trivial = Plan.make([Trivial()])
-    share = median(lambda: [trivial.judge(Task(blank)) for _ in range(1000)], rounds) * 1e3
+    share = median(lambda: [judge(trivial, blank) for _ in range(1000)], rounds) * 1e3
     lines.append(Line("the framework's share per image", share, 50.0, "µs"))
-
-    many = [str(path) for path in copies] * 40
-    alone = median(lambda: list(scan(many, builtin, jobs=1)), 1)
-    spread = median(lambda: list(scan(many, builtin, jobs=2)), 1)
-    lines.append(Line(f"scan of {len(many)} photos, 2 jobs : 1", spread / alone, 0.55, "× time"))
 
     bare = command(sys.executable, "-c", "pass")
     core = command(sys.executable, "-c", "import qualipy_core") - bare
     lines.append(Line("import qualipy_core", core * 1e3, 60.0, "ms"))
-    shown = command(sys.executable, "-m", "qualipy", "--help")
-    lines.append(Line("qualipy --help", shown * 1e3, 250.0, "ms"))
+    told = command(sys.executable, "-m", "qualipy", "--help")
+    lines.append(Line("qualipy --help", told * 1e3, 250.0, "ms"))
     return lines
 
 
-PACK = "qualipy-filters-builtin"
+def shared(small: list[Path], count: int) -> Line:
+    """Scan many photos in one process and in two."""
+    every, paths = builtin(), list(islice(cycle(map(str, small)), count))
+    two, one = (
+        seconds(functools.partial(judge_all, paths, every, jobs), time.perf_counter)
+        for jobs in (2, 1)
+    )
+    return Line(f"scan of {count:,} photos, 2 jobs : 1", two / one, 0.55, "× time")
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--photos", type=Path, help="a folder of camera JPEGs")
-    parser.add_argument("--json", type=Path, help="write the figures there as well")
-    parser.add_argument("--rounds", type=int, default=7)
-    options = parser.parse_args()
+def growth(photos: list[Path], small: list[Path], folder: Path, rounds: int) -> dict[str, Any]:
+    """Measure how cost grows; in milliseconds, or seconds where a name says so."""
+    every = sorted(builtin(), key=lambda each: each.speed)
+    plan = Plan.make(every)
+    megapixels = []
+    for size in MEGAPIXELS:
+        names = [str(path) for path in copies(photos, folder, size)]
+        if names:
+            ours = statistics.median(median(lambda: judge(plan, n), rounds) for n in names)  # noqa: B023
+            plain = statistics.median(median(lambda: cv2.imread(n), rounds) for n in names)  # noqa: B023
+            megapixels.append({"megapixels": size, "filters": ours * 1e3, "imread": plain * 1e3})
+    filters = [
+        {
+            "filters": count,
+            "last": every[count - 1].name,
+            "large": cost(photos, every[:count], rounds),
+            "small": cost(small, every[:count], rounds),
+        }
+        for count in range(1, len(every) + 1)
+    ]
+    pool = [str(path) for path in small]
+    images = [
+        {"images": count, "seconds": seconds(lambda: judge_all(islice(cycle(pool), count), every))}  # noqa: B023
+        for count in (50, 100, 200, 400)
+    ]
+    work = functools.partial(judge_all, list(islice(cycle(pool), 400)), every)
+    workers = [
+        {"jobs": jobs, "seconds": seconds(functools.partial(work, jobs), time.perf_counter)}
+        for jobs in range(1, available_cores() + 1)
+    ]
+    return {"megapixels": megapixels, "filters": filters, "images": images, "workers": workers}
+
+
+def memory(folder: Path, count: int) -> Line:
+    """Scan many small photos in a process of its own, and compare its memory, early and late."""
+    rng = np.random.default_rng(2)
+    for number in range(50):
+        pixels = cv2.resize(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8), (96, 72))
+        cv2.imwrite(str(folder / f"tiny-{number}.jpg"), pixels)
+    code = """
+import itertools, pathlib, sys
+from qualipy_core import scan
+folder, count = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+paths = sorted(map(str, folder.glob("tiny-*.jpg")))
+resident = lambda: int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+seen = []
+for number, result in enumerate(scan(itertools.islice(itertools.cycle(paths), count))):
+    result.raise_error()
+    if number % (count // 100) == 0:
+        seen.append(resident())
+tenth = len(seen) // 10
+print(sum(seen[:tenth]) / tenth, sum(seen[-tenth:]) / tenth)
+"""
+    run = [sys.executable, "-c", code, str(folder), str(count)]
+    done = subprocess.run(run, check=True, capture_output=True, text=True)
+    first, last = map(float, done.stdout.split())
+    print(f"{last * os.sysconf('SC_PAGE_SIZE') / (1 << 20):.0f} MiB at the end of {count:,}")
+    what = f"memory of a scan of {count:,}: its last tenth : its first"
+    return Line(what, last / first, 1.05, "× MiB")
+
+
+def on_one_core() -> None:
+    """Start again with one thread for linear algebra, which is read when NumPy is imported."""
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+
+
+def measured(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure what is asked for, printing as it goes; return it as plain data."""
     cv2.setNumThreads(1)
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = sorted(options.photos.glob("*.jpg")) if options.photos else made_photos(folder)
-        lines = measure(photos, folder, options.rounds)
-    print("\n".join(map(str, lines)))
-    if options.json:
-        rows = [vars(line) for line in lines]
-        options.json.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        small = copies(photos, folder)
+        lines: dict[str, list[Line]] = {}
+        if "targets" in options.only:
+            lines["targets"] = targets(photos, small, options.rounds)
+            sizes = [np.prod(np.asarray(cv2.imread(str(path))).shape[:2]) / 1e6 for path in photos]
+            figures["photos"] = {
+                "camera": options.photos is not None,
+                "megapixels": sorted(round(float(size), 1) for size in sizes),
+            }
+            figures["machine"] = {"python": platform.python_version(), "cores": available_cores()}
+        if "growth" in options.only:
+            figures["growth"] = growth(photos, small, folder, options.rounds)
+        if "many" in options.only:
+            lines["many"] = [shared(small, MANY)]
+        if "memory" in options.only:
+            lines["memory"] = [memory(folder, options.images)]
+    for part, of_part in lines.items():
+        print("\n".join(map(str, of_part)), flush=True)
+        figures[part] = [vars(line) for line in of_part]
+    return figures
+
+
+def main() -> None:
+    """Measure, or show what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--photos", type=Path, help="a folder of camera JPEGs")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=["targets"])
+    parser.add_argument("--images", type=int, default=SET, help="photos of the scan for memory")
+    parser.add_argument("--json", type=Path, help="keep the figures here")
+    parser.add_argument("--page", type=Path, help="measure nothing: show these figures")
+    parser.add_argument("--into", type=Path, help="put them into this page, its plots beside it")
+    options = parser.parse_args()
+    if options.page is None:
+        on_one_core()
+        figures = measured(options)
+        if options.json:
+            if options.json.exists():
+                figures = json.loads(options.json.read_text(encoding="utf-8")) | figures
+            text = json.dumps(figures, indent=1, ensure_ascii=False)
+            options.json.write_text(text + "\n", encoding="utf-8")
+        return
+    figures = json.loads(options.page.read_text(encoding="utf-8"))
+    blocks = _growth.rendered(figures)
+    if options.into:
+        put_into(options.into, blocks, MAKER)
+        _growth.draw(figures, options.into.parent)
+    else:
+        print("\n\n".join(blocks.values()))
 
 
 if __name__ == "__main__":
