@@ -496,3 +496,13 @@ def kill(action, tmp_path, elsewhere):
     done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 5
+
+
+def test_a_link_is_no_other_copy(tmp_path):
+    photo, link = tmp_path / "photo.png", tmp_path / "link.png"
+    photo.write_bytes(b"the only one")
+    link.symlink_to(photo)
+    with pytest.raises(OSError, match="same file"):
+        transfer.remove(str(photo), other=str(link))
+    assert photo.read_bytes() == b"the only one"
+    assert sorted(os.listdir(tmp_path)) == ["link.png", "photo.png"]

@@ -457,3 +457,17 @@ def test_a_run_goes_on_and_its_fingerprints_are_kept(folder, old, new, measured)
     assert len(Fingerprints(store)) == 6
     # Interrupted after that, before anybody removed the journal: the same again.
     assert plain(scan([*old, *new], FILTERS, fingerprints=store, journal=journal)) == expected
+
+
+def test_fingerprints_that_do_not_fit_those_that_are_kept_spoil_nothing(folder, old, monkeypatch):
+    store = folder / "all.qpf"
+    list(scan(old[:1], [Copies()], fingerprints=store))
+    make = Copies.fingerprint
+    twice = lambda self, image: np.concatenate([make(self, image)] * 2)  # noqa: E731
+    monkeypatch.setattr(Copies, "fingerprint", twice)
+    (failed,) = scan(old[1:2], [Copies()], fingerprints=store)
+    assert "another form" in str(failed.failures["copies"])
+    monkeypatch.undo()
+    (third,) = scan(old[2:], [Copies()], fingerprints=store)
+    assert third.companions["copies"]
+    assert len(Fingerprints(store)) == 2
