@@ -215,17 +215,28 @@ def result_from(plain: Any, place: str) -> Result:
     ResultError
         It is none, or of a schema that is not known here.
     """
-    version = plain.get("schema", SCHEMA_VERSION) if isinstance(plain, dict) else SCHEMA_VERSION
+    if isinstance(plain, dict):
+        check_version(plain.get("schema", SCHEMA_VERSION), place)
+    try:
+        return Result.from_dict(plain)
+    except ResultError as error:
+        raise ResultError(f"{place}: {error}", place=place) from error
+
+
+def check_version(version: Any, place: str) -> None:
+    """Check that what stands at a place is of a schema that is known here.
+
+    Raises
+    ------
+    ResultError
+        It is not.
+    """
     if version != SCHEMA_VERSION:
         raise ResultError(
             f"{place} is of version {version!r} of the schema; this QualiPy reads version "
             f"{SCHEMA_VERSION}. Read it with a later one.",
             place=place,
         )
-    try:
-        return Result.from_dict(plain)
-    except ResultError as error:
-        raise ResultError(f"{place}: {error}", place=place) from error
 
 
 def _read_lines(path: str) -> Iterator[Result]:

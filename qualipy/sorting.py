@@ -12,13 +12,14 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 
 from qualipy import transfer
+from qualipy.sortlog import VERSION, Unfinished, moved, steps
 from qualipy_core.errors import SortError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 Action = Literal["copy", "link", "move"]
 Folder = Literal["kept", "dropped", "errors"]
 
-VERSION = 1  # of the log
 _DO = {"copy": transfer.copy, "link": transfer.link, "move": transfer.move}
 # With these there is no sense in trying the next photo.
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -73,6 +73,12 @@ class Sorter:
     dry_run : bool
         Change nothing, and make no log.
 
+    Attributes
+    ----------
+    ended_early : bool
+        To be set where photos are left to be placed, by a later sort that goes on; it need not be
+        where an error ends the block.
+
     Raises
     ------
     SortError
@@ -105,6 +111,10 @@ class Sorter:
         self._empty = True  # the log tells of no photo
         self._locks: list[int] = []
         self._folder = ("", False)  # the last one that `is_target` was asked about
+        self.ended_early = False
+        self._unfinished = Unfinished(self.folders["kept"])
+        self._earlier: dict[str, dict[str, str]] = {}  # by log, what sorts have moved
+        self._are_mine: Callable[[str], bool] = lambda _path: False
 
     def __enter__(self) -> Self:
         if self.dry_run:
@@ -112,7 +122,8 @@ class Sorter:
         try:
             if self.log is not None:
                 self._log = _new_log(self.log)
-                self._note(qualipy="sort", version=VERSION, action=self.action)
+                first = os.path.abspath(self.folders["kept"])
+                self._note(qualipy="sort", version=VERSION, action=self.action, into=first)
             for path in self.folders.values():
                 self._make_folder(path)
                 if (lock := _locked(path)) is not None:
@@ -128,7 +139,41 @@ class Sorter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is None and not self.ended_early and not self.dry_run:
+            over = [] if self.log is None else [os.path.abspath(self.log)]
+            for log, photos in self._earlier.items():
+                if all(map(self._are_mine, photos)):
+                    over.append(log)
+            self._unfinished.discard(over)
         self._close()
+
+    def go_on(self, are_mine: Callable[[str], bool]) -> Mapping[str, str]:
+        """Take up sorts into these folders that ended early, and return where their photos are.
+
+        A set is judged as a whole: the photos that were moved before belong to it, too. Their
+        results, under their old paths, are to be placed like the others: these are there already.
+
+        Parameters
+        ----------
+        are_mine : callable
+            Whether a photo that was at a path belongs to this sort; asked at its end. A sort whose
+            photos all do has come to its end with this one.
+
+        Returns
+        -------
+        mapping of str to str
+            From the absolute path of each photo that was moved to the one where it is now.
+
+        Raises
+        ------
+        SortError
+            What should be the log of such a sort is none.
+        OSError
+            It cannot be read.
+        """
+        self._are_mine = are_mine
+        self._earlier = {log: moved(log) for log in self._unfinished.logs()}
+        return {old: new for photos in self._earlier.values() for old, new in photos.items()}
 
     def is_target(self, path: str) -> bool:
         """Whether a path lies in one of the folders that photos are sorted into."""
@@ -178,6 +223,9 @@ class Sorter:
         if os.path.lexists(target) or target in self._planned:
             return self._taken(source, target)
         if not transfer.is_file(source):
+            for photos in self._earlier.values():
+                if (now := photos.get(os.path.abspath(source))) is not None:
+                    return "left", f"an earlier sort has moved it to {now}"
             return "left", "it is no file on this machine"
         if self.is_target(source):
             return "left", "it lies in a folder that photos are sorted into"
@@ -187,6 +235,11 @@ class Sorter:
             self._planned.add(target)
             return "put", ""
         self._make_folder(os.path.dirname(target))
+        if self._empty and self.action == "move" and self.log is not None:
+            try:
+                self._unfinished.add(self.log)
+            except OSError as error:
+                raise _LogError(error.errno, error.strerror, self._unfinished.path) from None
         self._empty = False
         self._note(**{"from": os.path.abspath(source), "to": os.path.abspath(target)})
         try:
@@ -272,22 +325,20 @@ def undo(log: str | os.PathLike[str], *, dry_run: bool = False) -> Iterator[Undo
         It cannot be read.
     """
     made = []
-    with open(log, "rb") as file:
-        action = _header(file, os.fspath(log))
-        for number, line in enumerate(file, 2):
-            if not line.endswith(b"\n"):  # a step that was not taken any more
-                break
-            match _entry(line):
-                case {"made": str(folder)}:
-                    made.append(folder)
-                case {"from": str(source), "to": str(target)}:
-                    try:
-                        yield _taken_back(action, source, target, dry_run)
-                    except OSError as error:
-                        yield Undone(target, source, "left", _told(error, action))
-                case _:
-                    raise SortError(f"{log}, line {number}, is no step of a sort.")
+    taken = steps(log)
+    head = next(taken)
+    for step in taken:
+        if "made" in step:
+            made.append(step["made"])
+            continue
+        source, target = step["from"], step["to"]
+        try:
+            yield _taken_back(head["action"], source, target, dry_run)
+        except OSError as error:
+            yield Undone(target, source, "left", _told(error, head["action"]))
     if not dry_run:
+        if isinstance(first := head.get("into"), str):
+            Unfinished(first).discard([os.path.abspath(log)])
         _remove_empty(made)
 
 
@@ -316,22 +367,6 @@ def _remove_empty(folders: list[str]) -> None:
             os.unlink(os.path.join(folder, transfer.UNFINISHED))
         with suppress(OSError):
             os.rmdir(folder)
-
-
-def _header(file: BinaryIO, path: str) -> str:
-    match _entry(file.readline()):
-        case {"qualipy": "sort", "version": 1, "action": "copy" | "link" | "move" as action}:
-            return str(action)
-        case {"qualipy": "sort", "version": int(version)} if version > VERSION:
-            raise SortError(f"{path} is a log of version {version}, which a later QualiPy reads.")
-    raise SortError(f"{path} is no log of a sort.")
-
-
-def _entry(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
 
 
 class _LogError(OSError):

@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from qualipy.results import SCHEMA_VERSION, result_from
+from qualipy.results import SCHEMA_VERSION, check_version, result_from
 from qualipy_core.errors import MissingLibraryError, ResultError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    from pyarrow import parquet
 
     from qualipy_core import Result
     from qualipy_core.criterion import Criterion
@@ -256,27 +257,84 @@ def arrow_schema(filters: Mapping[str, Criterion | None]) -> pa.Schema:
 def read_parquet(path: str) -> Iterator[Result]:
     """Yield the results of a Parquet file, as `read_results` does."""
     need_pyarrow()
-    import pyarrow as pa
+    number = 0
+    with _parquet_of(path) as file:
+        version, labels = _described(file.schema_arrow, path)
+        batches = file.iter_batches(1000)
+        while True:
+            with _told(path, f"is damaged behind row {number:,}"):
+                batch = next(batches, None)
+                rows = [] if batch is None else batch.to_pylist()
+            if batch is None:
+                return
+            for each in rows:
+                number += 1
+                place = f"{path}, row {number}"
+                yield result_from(_plain(each, labels, version, place), place)
+
+
+@contextmanager
+def _parquet_of(path: str) -> Iterator[parquet.ParquetFile]:
     from pyarrow import parquet
 
+    with open(path, "rb") as source:
+        with _told(path, "is no Parquet file"):
+            file = parquet.ParquetFile(source)
+        with file:
+            yield file
+
+
+@contextmanager
+def _told(path: str, what: str) -> Iterator[None]:
+    """Say of what the library raises where it was, and that the file is to blame."""
+    import pyarrow as pa
+
     try:
-        with parquet.ParquetFile(path) as file:
-            described = json.loads((file.schema_arrow.metadata or {}).get(_METADATA, b"null"))
-            if not isinstance(described, dict):
-                raise ResultError(f"{path} is no Parquet file of results.", place=path)
-            version = described.get("schema")
-            labels = {each["column"]: label for label, each in described["filters"].items()}
-            number = 0
-            for batch in file.iter_batches(1000):
-                for each in batch.to_pylist():
-                    number += 1
-                    yield result_from(_plain(each, labels, version), f"{path}, row {number}")
-    except pa.ArrowInvalid as error:
-        raise ResultError(f"{path} is no Parquet file: {error}", place=path) from None
+        yield
+    # What a damaged page holds may end in any of these; an `OSError` of the system has a number.
+    except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ResultError(f"{path} {what}: {error}", place=path) from None
 
 
-def _plain(row: Mapping[str, Any], labels: Mapping[str, str], version: Any) -> dict[str, Any]:
+def _described(schema: pa.Schema, path: str) -> tuple[Any, dict[str, str]]:
+    """The version of a file's schema, and the filter that each column of predictions is of."""
+    try:
+        described = json.loads((schema.metadata or {}).get(_METADATA, b"null"))
+    except (ValueError, RecursionError):
+        described = None
+    if not isinstance(described, dict):
+        raise ResultError(f"{path} is no Parquet file of results.", place=path)
+    version = described.get("schema")
+    check_version(version, path)
+    filters = described.get("filters")
+    place = f"{path}, filters of its metadata"
+    if not isinstance(filters, dict):
+        raise ResultError(f"{place}: is {filters!r}, and must be an object.", place=place)
+    labels = {}
+    for label, each in filters.items():
+        name = each.get("column") if isinstance(each, dict) else None
+        if not isinstance(name, str) or name not in schema.names:
+            place = f"{path}, filters.{label} of its metadata"
+            raise ResultError(f"{place}: names no column of the file.", place=place)
+        labels[name] = label
+    if missing := {"image", "flagged", "seconds"} - set(schema.names):
+        raise ResultError(f"{path} lacks the column {min(missing)}.", place=path)
+    return version, labels
+
+
+def _plain(
+    row: Mapping[str, Any], labels: Mapping[str, str], version: Any, place: str
+) -> dict[str, Any]:
     """A row as `Result.to_dict` has it."""
+    try:
+        return _as_dict(row, labels, version)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ResultError(f"{place}: {error}.", place=place) from None
+
+
+def _as_dict(row: Mapping[str, Any], labels: Mapping[str, str], version: Any) -> dict[str, Any]:
     image, raw = row["image"], row.get("image_bytes")
     plain: dict[str, Any] = {
         "schema": version,

@@ -101,9 +101,9 @@ def rename(source: str, target: str) -> None:
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
         os.rename(source, target)
-        _to_disk(target)
+        to_disk(target)
         return
-    _to_disk(target)
+    to_disk(target)
     try:
         os.unlink(source)
     except OSError:
@@ -160,7 +160,7 @@ def is_file(path: str) -> bool:
         return False
 
 
-def _to_disk(path: str) -> None:
+def to_disk(path: str) -> None:
     """Wait until a folder's entry has reached the disk."""
     with suppress(OSError):  # not on Windows
         folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)

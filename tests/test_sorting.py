@@ -16,6 +16,7 @@ import pytest
 
 from qualipy import transfer
 from qualipy.sorting import Sorter, undo
+from qualipy.sortlog import NOTE
 from qualipy_core import Result
 from qualipy_core.errors import ImageReadError, SortError
 
@@ -99,6 +100,85 @@ def test_a_dry_run_changes_nothing_and_says_the_same(photos, action):
     before = tree()
     list(undo("log.jsonl", dry_run=True))
     assert tree() == before
+
+
+def stopped_after(name, **options):
+    with Sorter("kept", "dropped", **options) as sorter:
+        sorter.place(result(name))
+        raise KeyboardInterrupt
+
+
+def unfinished(name, log="first.jsonl"):
+    with Sorter("kept", "dropped", action="move", log=log) as sorter:
+        assert sorter.place(result(name)).status == "put"
+        sorter.ended_early = True
+
+
+def test_what_a_sort_that_ended_early_has_moved_is_known_until_one_has_come_to_its_end(photos):
+    unfinished(GOOD)
+    assert os.path.exists(f"kept/{NOTE}")
+    was, now = os.path.abspath(f"photos/{GOOD}"), os.path.abspath(f"kept/{GOOD}")
+    dry = Sorter("kept", "dropped", action="move", dry_run=True)
+    assert dry.go_on(lambda path: path == was) == {was: now}
+    with dry:
+        assert [dry.place(result(name)).status for name in (GOOD, BAD)] == ["there", "put"]
+    with pytest.raises(KeyboardInterrupt):
+        stopped_after(BAD, action="move", log="2")
+    last = Sorter("kept", "dropped", action="move", log="3")
+    assert last.go_on(lambda path: path.startswith(str(photos))).keys() == {
+        was,
+        os.path.abspath(f"photos/{BAD}"),
+    }
+    with last:
+        assert [last.place(result(name)).status for name in (GOOD, BAD)] == ["there", "there"]
+    assert not os.path.exists(f"kept/{NOTE}")
+    assert Sorter("kept", "dropped", action="move").go_on(bool) == {}
+
+
+def test_a_sort_of_other_photos_does_not_end_one_that_ended_early(photos):
+    unfinished(GOOD)
+    other = Sorter("kept", "dropped", action="move", log="other.jsonl")
+    other.go_on(lambda path: path.endswith(BAD))
+    with other:
+        other.place(result(BAD))
+    (was,) = Sorter("kept", "dropped", action="move").go_on(bool)
+    assert was == os.path.abspath(f"photos/{GOOD}")
+
+
+def test_what_was_moved_elsewhere_than_it_belongs_now_is_left_there(photos):
+    unfinished(BAD)
+    again = Sorter("kept", "other", action="move", log="second.jsonl")
+    again.go_on(bool)
+    with again:
+        placed = again.place(result(BAD))
+    assert (placed.status, placed.reason) == (
+        "left",
+        f"an earlier sort has moved it to {os.path.abspath(f'dropped/{BAD}')}",
+    )
+    assert os.path.exists(f"dropped/{BAD}")
+
+
+def test_taking_a_sort_back_that_ended_early_leaves_no_trace_of_it(photos):
+    before = tree()
+    unfinished(GOOD)
+    list(undo("first.jsonl", dry_run=True))
+    assert os.path.exists(f"kept/{NOTE}")
+    assert [each.status for each in undo("first.jsonl")] == ["back"]
+    assert tree() == before | {"first.jsonl": Path("first.jsonl").read_bytes()}
+    assert not os.path.exists("kept")
+
+
+def test_a_note_that_names_no_log_any_more_says_nothing(photos):
+    unfinished(GOOD)
+    os.unlink("first.jsonl")
+    assert Sorter("kept", "dropped", action="move").go_on(bool) == {}
+
+
+@pytest.mark.parametrize("action", ["copy", "link"])
+def test_a_sort_that_leaves_photos_where_they_are_needs_no_note(photos, action):
+    with pytest.raises(KeyboardInterrupt):
+        stopped_after(GOOD, action=action, log="l")
+    assert os.listdir("kept") == [GOOD]
 
 
 def test_a_copy_keeps_times_and_permissions(photos):
@@ -402,6 +482,7 @@ KILLING = """
 import os, shutil, signal, sys
 from pathlib import Path
 from qualipy.sorting import Sorter, undo
+from qualipy.sortlog import NOTE
 from qualipy_core.result import Result
 
 home, other, action = Path(sys.argv[1]), sys.argv[2], sys.argv[3]

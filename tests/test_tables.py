@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -12,6 +13,7 @@ from qualipy.tables import AFTER, BEFORE, ROWS, ParquetFile, column
 from qualipy_core import ROI, Filter, Result
 from qualipy_core.errors import FilterError, ImageReadError, MissingLibraryError, ResultError
 
+pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 pd = pytest.importorskip("pandas")
 
@@ -106,6 +108,75 @@ def test_what_is_no_such_file_is_an_error(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(ResultError, match="is no Parquet file of results"):
         list(read_results(tmp_path / "other.parquet"))
+
+
+def rewritten(path, change):
+    """The same file with other metadata, columns or values."""
+    table = parquet.read_table(path)
+    described = json.loads(table.schema.metadata[b"qualipy"])
+    table = change(table, described) or table
+    described = json.dumps(described) if described else "{"
+    parquet.write_table(table.replace_schema_metadata({b"qualipy": described}), path)
+
+
+def without(*names):
+    return lambda table, described: table.drop_columns(list(names))
+
+
+def replaced(name, values):
+    return lambda table, described: table.set_column(
+        table.column_names.index(name), name, pa.array(values * len(table))
+    )
+
+
+DAMAGED = {
+    "no JSON": (lambda table, said: said.clear(), "is no Parquet file of results"),
+    "no version": (lambda table, said: said.pop("schema") and None, "is of version None"),
+    "no filters": (lambda table, said: said.pop("filters") and None, "filters of its metadata"),
+    "a filter is text": (
+        lambda table, said: said["filters"].update(some="some"),
+        r"filters\.some of its metadata: names no column",
+    ),
+    "a filter without a column": (
+        lambda table, said: said["filters"]["some"].pop("column") and None,
+        r"filters\.some of its metadata: names no column",
+    ),
+    "a column of a filter is gone": (without("some"), r"filters\.some of its metadata"),
+    "no images": (without("image"), "lacks the column image"),
+    "no seconds": (without("seconds"), "lacks the column seconds"),
+    "images are numbers": (replaced("image", [1]), "row 1: image in a result must be a str"),
+    "predictions are text": (replaced("some", ["x"]), r"row 1: predictions\.some"),
+    "companions are numbers": (replaced("companions", [1]), "row 1: "),
+    "details are no JSON": (replaced("error_details", ["{"]), "row 1: "),
+    "details are a list": (replaced("error_details", ["[1]"]), "row 1: "),
+    "bytes are a number": (replaced("image_bytes", [1]), "row 1: "),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_what_is_damaged_is_told_with_its_place(tmp_path, damage):
+    change, said = DAMAGED[damage]
+    rewritten(path := write(tmp_path / "run.parquet"), change)
+    with pytest.raises(ResultError, match=said) as told:
+        list(read_results(path))
+    assert str(path) in str(told.value)
+    assert str(path) in told.value.place
+
+
+def test_a_file_with_any_byte_changed_is_read_or_told_to_be_damaged(tmp_path):
+    whole = write(tmp_path / "run.parquet").read_bytes()
+    damaged = tmp_path / "damaged.parquet"
+    for place in range(0, len(whole), 7):
+        content = bytearray(whole)
+        content[place] ^= 0x55
+        damaged.write_bytes(content)
+        with suppress(ResultError):
+            list(read_results(damaged))
+
+
+def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        list(read_results(tmp_path / "run.parquet"))
 
 
 def test_rows_are_written_in_groups_and_no_more_is_held(tmp_path, monkeypatch):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +26,8 @@ SETS = """
 
         name = "copies"
         pause: float = 0.0
+        thinks: float = 0.0
+        comparing = ("thinks",)
 
         def fingerprint(self, image):
             time.sleep(self.pause)
@@ -32,6 +37,7 @@ SETS = """
             return image.pixels(8)[0, 0]
 
         def compare(self, fingerprints):
+            time.sleep(self.thinks)
             _, members = np.unique(fingerprints, axis=0, return_inverse=True)
             groups = [np.flatnonzero(members == m) for m in range(members.max() + 1)]
             predictions = np.zeros(len(members))
@@ -189,6 +195,30 @@ def test_other_parameters_do_not_go_on_with_it_and_begin_anew_without_resume(
     assert not journal.exists()
 
 
+def test_a_run_goes_on_with_a_photo_that_has_changed_and_not_with_other_thumbnails(
+    program, invoke, many, tmp_path, paint
+):
+    slow = ("scan", *COPIES, "--set", "copies.pause=0.2", "many", "--jobs", "1", "-o", "run.jsonl")
+    process = program.start(*slow)
+    journal = tmp_path / "run.jsonl.measured"
+    until = time.monotonic() + 60
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 2):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    before = journal.read_bytes()
+    done = program(*slow, "--resume", "--report", "page.html")
+    assert done.returncode == 2
+    assert b"was begun otherwise (thumbnails)" in done.stderr
+    assert journal.read_bytes() == before
+    paint(many / "000.png", 10)
+    assert program(*slow, "--resume", "-q").returncode == 0
+    first, second, *_ = lines(tmp_path / "run.jsonl")
+    both = {"copies": [first["image"], second["image"]]}
+    assert first["companions"] == second["companions"] == both
+
+
 def test_new_photos_are_judged_among_those_of_before(invoke, many, tmp_path, paint):
     options = (*COPIES, "--fingerprints", "all.qpf", "-q")
     assert invoke("scan", "many", *options).exit_code == 0
@@ -230,3 +260,82 @@ def test_a_request_may_name_a_set_filter(invoke, many):
     request = json.dumps({"images": images, "filters": {"copies": {}}})
     done = invoke("request", "-", input=request)
     assert json.loads(done.stdout) == {image: number != 3 for number, image in enumerate(images)}
+
+
+@pytest.mark.parametrize(
+    ("command", "last"),
+    [(("scan",), "Writing"), (("sort", "--into", "kept", "dropped", "--log", "log"), "Sorting")],
+)
+def test_the_bar_says_what_is_being_done(in_terminal, many, command, last):
+    slow = ("--filters", "copies", "--set", "copies.pause=0.3", "--set", "copies.thinks=0.3")
+    code, written = in_terminal(*command, "many", *slow, "--jobs", "1")
+    assert code == 0, written
+    measuring, _, rest = written.partition("Comparing 10 photos")
+    comparing, _, placing = rest.partition(last)
+    assert "Judging" in measuring
+    assert {f"{number}/10" for number in range(3, 9)} <= set(re.findall(r"\d+/10", measuring))
+    assert "Judging" not in rest
+    assert "many/000.png" not in measuring + comparing
+    assert "many/009.png" in placing
+    assert "10/10" in placing
+
+
+def test_the_bar_goes_on_to_comparing_when_the_last_photos_are_known(in_terminal, invoke, many):
+    options = ("--filters", "copies", "--fingerprints", "all.qpf")
+    assert invoke("scan", "many/003.png", "many/009.png", *options, "-q").exit_code == 0
+    _, written = in_terminal("scan", "many", *options)
+    assert "Comparing 8 photos" in written
+
+
+@pytest.fixture
+def pairs(tmp_path, paint):
+    """Thirty photos, each there twice: the second one, by its name, is the duplicate."""
+    for name in ("photos", "expected"):
+        (tmp_path / name / "more").mkdir(parents=True)
+        for number in range(60):
+            below = "more" if number % 3 else "."
+            paint(tmp_path / name / below / f"{number:03}.png", number % 30 * 8)
+    return tmp_path
+
+
+def placed(folder="."):
+    return {
+        kind: sorted(path.name for path in (Path(folder) / kind).rglob("[!.]*.png"))
+        for kind in ("kept", "dropped")
+    }
+
+
+@pytest.mark.parametrize("paths", [("photos",), ("photos/*.png", "photos/more/*.png"), ("-",)])
+def test_a_sort_that_is_killed_while_it_moves_goes_on_with_all_of_the_set(program, pairs, paths):
+    copies = ("--filters", "copies", "--move", "--jobs", "1")
+    done = program("sort", "expected", *copies, "--into", "e/kept", "e/dropped", "--log", "elog")
+    assert done.returncode == 0, done.stderr
+    expected = placed(pairs / "e")
+    assert len(expected["dropped"]) == 30
+
+    listed = "".join(f"photos/{'more' if n % 3 else '.'}/{n:03}.png\n" for n in range(60)).encode()
+    into = ("--into", "kept", "dropped")
+    for number in range(2):
+        command = ("sort", *paths, *copies, *into, "--log", f"log{number}")
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = program.start(*command, stdin=subprocess.PIPE, **quiet)
+        process.stdin.write(listed)
+        process.stdin.close()
+        until = time.monotonic() + 60
+        while process.poll() is None:
+            if sum(map(len, placed(pairs).values())) >= 12 * (number + 1):
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        process.wait(60)
+    assert list((pairs / "photos").rglob("*.png"))
+    done = program("sort", *paths, *copies, *into, "--log", "last", stdin=listed)
+    assert done.returncode in (0, 1), done.stderr  # 1: a photo is in both places
+    assert b"There already: " in done.stderr
+    assert placed(pairs) == expected
+    assert not [path for path in (pairs / "kept").iterdir() if path.name.startswith(".")]
+    for log in ("last", "log1", "log0"):
+        if (pairs / log).exists():
+            assert program("sort", "--undo", log).returncode == 0
+    assert len(list((pairs / "photos").rglob("*.png"))) == 60

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_filters import Brightness, Copies, Darkness, Unlike, Unprinted, write_image
 
-from qualipy_core import Image, SetFilter, scan
+from qualipy_core import Image, Result, SetFilter, scan
 from qualipy_core.errors import ImageReadError, StoreError
-from qualipy_core.fingerprints import Fingerprints
-from qualipy_core.journal import Journal
-from qualipy_core.plan import Plan
+from qualipy_core.fingerprints import Fingerprints, Identity
+from qualipy_core.journal import Journal, asked_by
+from qualipy_core.plan import Plan, Task
 
 
 def write(folder, name, value):
@@ -334,6 +334,52 @@ os.kill(os.getpid(), 9)
     assert last.companions == {"copies": (old[1], new[2])}
 
 
+FIRST_RUN = """
+import sys
+
+from sample_filters import Copies
+
+from qualipy_core.fingerprints import Fingerprints
+from qualipy_core.plan import Plan
+
+plan = Plan.make([Copies()])
+print("ready", flush=True)
+for name in sys.stdin:
+    with Fingerprints(name.strip()).opened(plan):
+        pass
+    print("done", flush=True)
+"""
+
+
+def test_first_runs_at_once_make_one_file_of_fingerprints(folder):
+    support = str(Path(__file__).parents[1] / "support")
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", FIRST_RUN],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": support},
+            bufsize=0,
+        )
+        for _ in range(4)
+    ]
+    try:
+        for run in runs:
+            assert run.stdout.readline() == b"ready\n"
+        for number in range(30):
+            name = folder / f"{number}.qpf"
+            for run in runs:
+                run.stdin.write(f"{name}\n".encode())
+            for run in runs:
+                assert run.stdout.readline() == b"done\n", run.stderr.read().decode()
+            assert len(Fingerprints(name)) == 0
+    finally:
+        for run in runs:
+            run.kill()
+            run.communicate()
+
+
 # Runs that go on
 
 
@@ -368,7 +414,7 @@ def test_a_journal_that_is_cut_at_any_byte_is_mended(tmp_path_factory, share):
     whole = journal.read_bytes()
     journal.write_bytes(whole[: round(share * len(whole))])
     assert plain(scan(images, FILTERS, journal=journal, thumbnails=8)) == expected
-    assert plain(scan(images, FILTERS, journal=journal)) == expected
+    assert plain(scan(images, FILTERS, journal=journal, thumbnails=8)) == expected
     lines = journal.read_bytes().splitlines()
     assert len(lines) == 4
     assert [json.loads(line)["asked"][0] for line in lines[1:]].count(images[0]) == 1
@@ -382,6 +428,61 @@ def test_an_image_twice_and_with_several_regions_is_each_time_its_own(folder, ol
     measured.clear()
     assert plain(scan(images, FILTERS, regions, journal=journal)) == expected
     assert measured == [old[0]]
+
+
+def test_a_file_that_has_changed_is_measured_again(folder, old, measured):
+    journal = folder / "run.journal"
+    list(scan([*old, str(folder / "later.png")], FILTERS, journal=journal))
+    write(folder, "b", 100)
+    os.utime(old[1], ns=(1, 1))  # as a restored file has it: what matters is that it is another
+    images = [*old, write(folder, "later", 100)]
+    expected = plain(scan(images, FILTERS))
+    measured.clear()
+    assert plain(scan(images, FILTERS, journal=journal)) == expected
+    assert measured == [old[1], images[3]]
+    measured.clear()
+    assert plain(scan(images, FILTERS, journal=journal)) == expected
+    assert measured == []
+
+
+def test_a_file_that_changes_while_a_run_is_at_it_is_measured_again(folder, old, measured):
+    journal = folder / "run.journal"
+
+    def change(result):
+        if result.image == old[1]:
+            write(folder, "b", 7)
+            os.utime(old[1], ns=(1, 1))
+
+    list(scan(old, FILTERS, journal=journal, progress=change))
+    measured.clear()
+    assert plain(scan(old, FILTERS, journal=journal)) == plain(scan(old, FILTERS))
+    assert measured[0] == old[1]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_pictures_without_a_file_are_known_by_their_content(folder, old, jobs):
+    journal = folder / "run.journal"
+    one, other = (np.full((4, 6, 3), value, np.uint8) for value in (10, 200))
+    file = Path(old[0]).read_bytes()
+    images = [one, other, Image(one, name="same"), Image(other, name="same"), file, one]
+    images += [Image(one).crop((0, 0, 2, 2)), Image(old[0], name="a"), Image(old[1], name="a")]
+    expected = plain(scan(images, FILTERS))
+    list(scan(images[1:5], FILTERS, journal=journal, jobs=jobs))
+    assert plain(scan(images, FILTERS, journal=journal, jobs=jobs)) == expected
+    before = journal.read_bytes()
+    assert plain(scan(images[::-1], FILTERS, journal=journal, jobs=jobs)) == expected[::-1]
+    assert journal.read_bytes() == before
+
+
+def test_an_image_that_has_many_lines_is_given_each_of_them_once_in_order(folder, old):
+    journal = Journal.at(folder / "run.journal", plan := Plan.make([Copies()]))
+    asked = asked_by(task := Task(old[0]), Identity.of(task))
+    for number in range(100):
+        journal.write(Result(f"{number}"), asked)
+    journal.close()
+    again = Journal.at(folder / "run.journal", plan)
+    assert [again.take(asked) for _ in range(101)] == [*range(100), None]
+    again.close()
 
 
 def test_errors_and_failures_are_gone_on_with_too(folder, old):
@@ -402,6 +503,8 @@ def test_a_journal_of_another_run_is_refused(folder, old):
         list(scan(old, [Copies(0.7)], journal=journal))
     with pytest.raises(StoreError, match=r"begun otherwise \(stop_early\)"):
         list(scan(old, FILTERS, journal=journal, stop_early=True))
+    with pytest.raises(StoreError, match=r"begun otherwise \(thumbnails\)"):
+        list(scan(old, FILTERS, journal=journal, thumbnails=8))
     assert journal.read_bytes() == before
 
 

@@ -107,6 +107,7 @@ class Acts(Filter):
 
     name = "acts"
     speed = 3
+    told: str = ""
 
     def measure(self, image: Image) -> float:
         name, _, argument = image.name.partition(":")

@@ -32,8 +32,9 @@ _APPLICATION = 0x51504658  # "QPFX", in SQLite's header: whose file this is
 _VERSION = 1
 _MAGIC = b"SQLite format 3\0"
 _PATIENCE = 30.0  # seconds to wait for another run that is just writing
-_SCHEMA = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+_SCHEMA = (
+    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """
 CREATE TABLE photos (
     number INTEGER PRIMARY KEY,
     name BLOB NOT NULL,      -- UTF-8, with what the system calls files by
@@ -41,14 +42,17 @@ CREATE TABLE photos (
     size INTEGER,
     modified INTEGER,        -- nanoseconds
     UNIQUE (name, region)
-);
+)""",
+    """
 CREATE TABLE fingerprints (
     filter TEXT NOT NULL,
     photo INTEGER NOT NULL REFERENCES photos,
     data BLOB NOT NULL,
     PRIMARY KEY (filter, photo)
-) WITHOUT ROWID;
-"""
+) WITHOUT ROWID""",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {_VERSION}",
+)
 
 
 class Identity(NamedTuple):
@@ -282,17 +286,20 @@ class Fingerprints:
             return database
 
     def _check_file(self, database: sqlite3.Connection) -> None:
-        ((application,),) = database.execute("PRAGMA application_id").fetchall()
-        ((version,),) = database.execute("PRAGMA user_version").fetchall()
-        ((tables,),) = database.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
-        if not (application or version or tables):
-            database.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {_APPLICATION}; "
-                f"PRAGMA user_version = {_VERSION}; COMMIT;"
-            )
-        elif application != _APPLICATION:
+        marks = _marks(database)
+        if not any(marks):
+            with database:
+                # Another run may be making it: it is looked at again when nobody else can write.
+                database.execute("BEGIN IMMEDIATE")
+                marks = _marks(database)
+                if not any(marks):
+                    for statement in _SCHEMA:
+                        database.execute(statement)
+                    return
+        application, version, _ = marks
+        if application != _APPLICATION:
             raise self._error("is no file of fingerprints")
-        elif version != _VERSION:
+        if version != _VERSION:
             raise self._error(f"is of version {version}, and version {_VERSION} is understood here")
 
     def _check_filters(self, database: sqlite3.Connection, plan: Plan) -> None:
@@ -303,12 +310,15 @@ class Fingerprints:
             for label, step in plan.set_filters
         }
         about["core"] = __version__
-        with self._told(), database:
-            there = dict(database.execute("SELECT name, value FROM about"))
-            there = {k: v for k, v in there.items() if not k.startswith("form:")}
+        with self._told():
+            there = _about(database)
             if not there:
-                database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
-                return
+                with database:
+                    database.execute("BEGIN IMMEDIATE")  # of two first runs, one says what is in it
+                    there = _about(database)
+                    if not there:
+                        database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+                        return
         for name in sorted(about.keys() | there.keys()):
             if about.get(name) != there.get(name):
                 what = name.removeprefix("filter:")
@@ -351,6 +361,22 @@ class _Form(NamedTuple):
         known = dtype_from_json(dtype)
         sides = tuple(int(side) for side in shape)
         return cls(known, sides, known.itemsize * int(np.prod(sides, dtype=np.int64)))
+
+
+def _marks(database: sqlite3.Connection) -> tuple[int, int, int]:
+    """Whose file it is, of which version, and how much is in it, at one moment; of a new one, 0."""
+    (marks,) = database.execute(
+        "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchall()
+    application, version, tables = marks
+    return application, version, tables
+
+
+def _about(database: sqlite3.Connection) -> dict[str, str]:
+    """By which filters and releases what is in it was made; nothing: nobody has said it yet."""
+    there = dict(database.execute("SELECT name, value FROM about"))
+    return {name: value for name, value in there.items() if not name.startswith("form:")}
 
 
 def _described(step: SetFilter) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Where results wait for the end of their set: a file with a line for each, temporary or kept.
 
-A kept one is what a later run goes on with: an image that has a line is not measured again. The
-lines are those of `Result.to_message`, below a line that says by what was measured. Each is one
-write, so whatever ends the process leaves at most one line that is not whole, the last one, which
-is cut off when the file is opened again.
+A kept one is what a later run goes on with: an image that has a line is not measured again, unless
+it has changed. The lines are those of `Result.to_message`, below a line that says by what was
+measured. Each is one write, so whatever ends the process leaves at most one line that is not whole,
+the last one, which is cut off when the file is opened again.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from array import array
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
+import numpy as np
+
 from qualipy_core.errors import QualipyError, StoreError
+from qualipy_core.image import Image
 from qualipy_core.result import Result
 
 if TYPE_CHECKING:
+    from qualipy_core.fingerprints import Identity
     from qualipy_core.plan import Plan, Task
 
-VERSION = 1
+VERSION = 2
 _IN_MEMORY = 1 << 24  # bytes of a temporary file before it goes to the disk
 _LONGEST = 1 << 24  # bytes of a line: a thumbnail of 1024 px, some numbers, messages of errors
 _DAMAGED = "Mend or remove that line, or begin a new file; nothing has been changed."
@@ -86,15 +90,15 @@ class Journal:
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def write(self, result: Result, task: Task | None = None) -> int:
+    def write(self, result: Result, asked: list[Any] | None = None) -> int:
         """Add a result and return the number of its line.
 
         Parameters
         ----------
         result : Result
             What is measured.
-        task : Task, optional
-            The image by which a later run asks for it.
+        asked : list, optional
+            What a later run asks for it by: `asked_by`.
 
         Raises
         ------
@@ -102,14 +106,14 @@ class Journal:
             The disk is full, say.
         """
         plain = result.to_message()
-        if task is not None:
-            plain["asked"] = _key(task)
+        if asked is not None:
+            plain["asked"] = asked
         return self._add(plain)
 
-    def take(self, task: Task) -> int | None:
+    def take(self, asked: list[Any]) -> int | None:
         """Return the number of a line that an image had at the beginning; each once."""
-        numbers = self._known.get(_digest(_key(task)))
-        return numbers.pop(0) if numbers else None
+        numbers = self._known.get(_digest(asked))
+        return numbers.pop() if numbers else None
 
     def read(self, number: int) -> Result:
         """Return the result of a line.
@@ -169,6 +173,8 @@ class Journal:
                     continue
                 self._known.setdefault(_digest(asked), []).append(len(self))
                 self._ends.append(self._ends[-1] + len(line))
+            for numbers in self._known.values():
+                numbers.reverse()  # the first one is taken first, from the end
         finally:
             reader.detach()
         self._file.truncate(self._ends[-1])
@@ -205,14 +211,44 @@ def _head(plan: Plan) -> dict[str, Any]:
         "filters": filters,
         "packs": packs,
         "stop_early": plan.stop_early,
+        "thumbnails": plan.thumbnails,
         "core": __version__,
     }
     read: dict[str, Any] = json.loads(json.dumps(head))  # as it will be read
     return read
 
 
-def _key(task: Task) -> list[Any]:
-    return [task.label, None if task.ROI is None else [int(part) for part in task.ROI]]
+def asked_by(task: Task, identity: Identity | None) -> list[Any]:
+    """Return what a later run asks by for what is measured of an image, as JSON types.
+
+    It is the same for the same region of the same image as long as that has not changed: a file
+    that has its size and its time of modification, an array or bytes of the same content.
+
+    Parameters
+    ----------
+    task : Task
+        The image.
+    identity : Identity or None
+        By what its file is known again; ``None``: it is no file.
+    """
+    source, own = task.source, None
+    if isinstance(source, Image):
+        own, picture = source.ROI, source._picture
+        source = picture.source if picture.path is None else picture.path
+    regions = [None if roi is None else [int(part) for part in roi] for roi in (own, task.ROI)]
+    if identity is None:
+        return [task.label, *regions, _content(source)]
+    path = os.fspath(source)
+    return [task.label, *regions, None if path == task.label else path, *identity[2:]]
+
+
+def _content(source: Any) -> str:
+    """A digest of pixels, or of the bytes of a file."""
+    if not isinstance(source, np.ndarray):
+        return hashlib.blake2b(source, digest_size=16).hexdigest()
+    digest = hashlib.blake2b(f"{source.dtype.str} {source.shape}".encode(), digest_size=16)
+    digest.update(source.tobytes())
+    return digest.hexdigest()
 
 
 def _digest(key: list[Any]) -> int:
@@ -225,11 +261,11 @@ def _asked(line: bytes) -> list[Any] | None:
         return None
     try:
         plain = json.loads(line)
-        label, roi = plain.pop("asked")
+        asked = plain.pop("asked")
         Result.from_dict(plain)
     except (ValueError, LookupError, TypeError, RecursionError, QualipyError):
         return None
-    return [label, roi]
+    return asked if isinstance(asked, list) else None
 
 
 def _lock(file: IO[bytes], path: str) -> None:

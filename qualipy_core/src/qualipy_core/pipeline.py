@@ -52,10 +52,10 @@ def scan(
     """Judge images and yield a result for each, in their order, as soon as it is known.
 
     One bad file never stops a run: its error is in its result. Images are taken from the iterable
-    as results are taken from the scan, so a generator may be endless.
+    as results are taken from the scan, so a generator may be endless; with set filters it may not.
 
     With a `SetFilter` among the filters, results come when all images are measured, for each is
-    judged among the others; meanwhile they wait in a temporary file.
+    judged among the others: the images must end. Meanwhile results wait in a temporary file.
 
     Parameters
     ----------
@@ -95,7 +95,9 @@ def scan(
     journal : str or path, optional
         A file in which results wait for the end of their set, instead of a temporary one. Images
         that have a line in it are not measured again, so that a run that was interrupted is gone
-        on with by the same call. Yours to remove.
+        on with by the same call. A file is known by its path, its size and its time of
+        modification, an array or bytes by the content; what has changed is measured again. Yours
+        to remove.
 
     Yields
     ------

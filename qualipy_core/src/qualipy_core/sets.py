@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from qualipy_core.errors import FilterError
 from qualipy_core.fingerprints import Fingerprints, Identity, Kept
-from qualipy_core.journal import Journal
+from qualipy_core.journal import Journal, asked_by
 
 if TYPE_CHECKING:
     from qualipy_core.plan import Plan, Task
@@ -69,9 +69,10 @@ def together(
         gathered = Gathered(plan, kept, known)
         stack.callback(gathered.close)
         under_way: deque[_UnderWay] = deque()
+        stays = not (known is None and journal is None)
 
         def take(result: Result, each: _UnderWay) -> None:
-            gathered.add(result, each.task, each.line, each.identity)
+            gathered.add(result, each.asked, each.line, each.identity)
             if progress is not None:
                 progress(result)
 
@@ -81,11 +82,13 @@ def together(
 
         def unmeasured() -> Iterator[Task]:
             for task in tasks:
-                line = kept.take(task)
+                # Before it is opened: a file that changes meanwhile is measured again next time.
+                identity = Identity.of(task) if stays else None
+                asked = None if journal is None else asked_by(task, identity)
+                line = None if asked is None else kept.take(asked)
                 if line is None and known is not None and known.skips(task):
                     continue
-                identity = None if known is None else Identity.of(task)
-                under_way.append(_UnderWay(task, line, identity))
+                under_way.append(_UnderWay(asked, line, None if known is None else identity))
                 if line is None:
                     yield task
                 else:
@@ -99,9 +102,9 @@ def together(
 
 
 class _UnderWay(NamedTuple):
-    task: Task
+    asked: list[Any] | None  #: what a later run asks by, where there is one
     line: int | None  #: of the journal, where it is measured already
-    identity: Identity | None
+    identity: Identity | None  #: by what it is kept, where it is
 
 
 class Gathered:
@@ -135,7 +138,7 @@ class Gathered:
     def add(
         self,
         result: Result,
-        task: Task | None = None,
+        asked: list[Any] | None = None,
         line: int | None = None,
         identity: Identity | None = None,
     ) -> None:
@@ -145,15 +148,15 @@ class Gathered:
         ----------
         result : Result
             What is measured of it.
-        task : Task, optional
-            What asked for it.
+        asked : list, optional
+            What a later run asks for it by: `qualipy_core.journal.asked_by`.
         line : int, optional
             Of the journal, where it stands there already.
         identity : Identity, optional
             By what it is known later.
         """
         number = len(self._names)
-        self._lines.append(self.journal.write(result, task) if line is None else line)
+        self._lines.append(self.journal.write(result, asked) if line is None else line)
         self._names.append(result.image)
         if identity is not None:
             self._identities[number] = identity

@@ -22,8 +22,9 @@ from typing import Any, Self
 
 from qualipy_core import sandbox
 from qualipy_core.errors import ExecutorError
-from qualipy_core.plan import Task
+from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result
+from qualipy_core.roots import Roots
 from qualipy_core.sandbox import PREPARE_LIMIT, START_PAUSES
 from qualipy_core.servant import Died, Servant
 
@@ -31,6 +32,7 @@ TRIES = 2  # how often an image is tried that its process dies on: somebody else
 RESTARTS = 3  # vain attempts in a row to replace a worker
 DEPTH = 3 if os.name == "posix" else 1  # images that a worker has: the one it is at, and the next
 SMALL = 16 << 10  # bytes that a pipe surely takes at once: sending them never waits for the worker
+_KNOCK = pickle.dumps(Plan((), roots=Roots()))  # a plan that any pipe takes at once
 LOOK = 1.0  # seconds between two looks whether a worker has died without a sign
 
 
@@ -50,6 +52,7 @@ class _Worker:
     servant: Servant
     jobs: deque[Job] = field(default_factory=deque)  #: not answered yet, oldest first
     loading: bool = True  #: the plan is not answered yet
+    knocked: bool = False  #: nor sent, for it is large: an empty one shows when the worker reads
     since: float = 0.0  #: when it began with what it is at
 
     def takes(self, job: Job) -> bool:
@@ -191,6 +194,10 @@ class Workers:
     def _loaded(self, worker: _Worker, answer: dict[str, Any]) -> None:
         if answer:
             raise _unusable(sandbox.problem(answer))
+        if worker.knocked:
+            worker.knocked = False
+            self._send_plan(worker, self._plan)
+            return
         worker.loading = False
         self._worked = True
         self._failed_starts = 0
@@ -243,9 +250,13 @@ class Workers:
 
     def _load(self, worker: _Worker) -> None:
         worker.since = time.monotonic()
+        worker.knocked = len(self._plan) > SMALL
+        self._send_plan(worker, _KNOCK if worker.knocked else self._plan)
+
+    def _send_plan(self, worker: _Worker, plan: bytes) -> None:
         # One that is dead already tells when it is heard.
         with suppress(Died):
-            worker.servant.send(self._plan)
+            worker.servant.send(plan)
 
 
 def _end(workers: list[_Worker]) -> None:
