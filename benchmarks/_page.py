@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from _markdown import shown, table
 
+from qualipy_celery.pace import CHUNK_SECONDS, CHUNKS_PER_WORKER, LARGEST_CHUNK, MOST_CHUNKS
 from qualipy_celery.settings import lease
-from qualipy_celery.submission import CHUNK_SECONDS, CHUNKS_PER_WORKER, LARGEST_CHUNK, MOST_CHUNKS
 from qualipy_celery.worker import BEAT
 
 MAKER = "benchmarks/distributed.py"

@@ -571,9 +571,9 @@ def test_asking_how_any_set_of_results_stands_costs_the_same_too(unheard, total)
 
 
 def test_without_redis_the_call_says_so(tmp_path, monkeypatch, stand_ins):
-    from qualipy_celery import submission
+    from qualipy_celery import client
 
-    monkeypatch.setattr(submission, "AT_ONCE", 0.3)
+    monkeypatch.setattr(client, "AT_ONCE", 0.3)
     connect(f"redis+socket://{tmp_path}/none?virtual_host=0")
     try:
         with pytest.raises(ExecutorError, match=r"Redis cannot be used.*Is it running"):

@@ -13,7 +13,8 @@ from qualipy_celery.application import app
 from qualipy_celery.jobs import find_job
 from qualipy_celery.ledger import KEEP, KEEP_DONE, Ledger, Outcome, connection
 from qualipy_celery.messages import Chunk
-from qualipy_celery.submission import LARGEST_CHUNK, Submission
+from qualipy_celery.pace import LARGEST_CHUNK
+from qualipy_celery.submission import Submission
 from qualipy_core import Result, plugins
 from qualipy_core.pipeline import tasks_of
 from qualipy_core.plan import Plan
@@ -124,18 +125,18 @@ def test_a_client_remembers_what_is_under_way_and_no_more():
         for number, _ in job.advance(0.0):
             job.taken(number)
             seen += 1
-        most = job._most() * LARGEST_CHUNK
+        most = job._pace.most() * LARGEST_CHUNK
         held = {
             name: len(value)
-            for name, value in vars(job).items()
+            for name, value in {**vars(job), **vars(job._under_way), **vars(job._inbox)}.items()
             if isinstance(value, dict | list | set)
         }
-        assert held.pop("_sent") <= job._most()
+        assert held.pop("sent") <= job._pace.most()
         assert max(held.values()) <= most < count / 2
         work.all()
     assert seen == count
-    assert len(job._received) == count
-    assert len(job._received.bits) <= count / 8 + 1
+    assert len(job._inbox.received) == count
+    assert len(job._inbox.received.bits) <= count / 8 + 1
 
 
 def of_job(server, job: Submission) -> dict[str, int]:
@@ -152,7 +153,7 @@ def test_every_key_of_a_job_expires_at_any_time(shared_redis):
         for number, _ in job.advance(0.0):
             job.taken(number)
         moments.append(of_job(shared_redis, job))
-        for sent in list(job._sent.values()):
+        for sent in list(job._under_way.sent.values()):
             work.begin(sent.chunk)
             moments.append(of_job(shared_redis, job))
             work.record(sent.chunk)

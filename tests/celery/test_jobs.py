@@ -10,7 +10,7 @@ import pytest
 from celery_client import connect, disconnect
 from stand_ins import picture
 
-from qualipy_celery import jobs, submission, submit, worker
+from qualipy_celery import client, jobs, submit, worker
 from qualipy_celery.calls import ImageResults
 from qualipy_celery.jobs import Job
 from qualipy_celery.ledger import Ledger, Outcome, connection
@@ -43,7 +43,7 @@ def posted(monkeypatch):
     """What clients send, for the test to work on."""
     chunks = []
     monkeypatch.setattr(Submission, "_post", lambda self, chunk: chunks.append(chunk))
-    monkeypatch.setattr(Submission, "_queued", lambda self: 0)
+    monkeypatch.setattr(client, "queued", lambda: 0)
     return chunks
 
 
@@ -134,7 +134,7 @@ def test_waiting_is_no_error_while_nobody_works(posted):
 
 
 def test_waiting_in_a_queue_is_no_reason_to_send_again(posted, monkeypatch):
-    monkeypatch.setattr(Submission, "_queued", lambda self: 5)
+    monkeypatch.setattr(client, "queued", lambda: 5)
     job = submit(images(8), ["mean"])
     end = time.monotonic() + LEASE * 8
     while time.monotonic() < end:
@@ -143,7 +143,7 @@ def test_waiting_in_a_queue_is_no_reason_to_send_again(posted, monkeypatch):
 
 
 def test_one_lost_chunk_does_not_send_all_others_again(posted, monkeypatch):
-    monkeypatch.setattr(Submission, "_queued", lambda self: 5)
+    monkeypatch.setattr(client, "queued", lambda: 5)
     job = submit(images(32), ["mean"])
     while len(posted) < 8:
         job.advance(0.0)
@@ -181,10 +181,10 @@ def test_counts_go_on_where_they_were_when_a_job_is_resumed(posted):
 
 
 def test_a_job_can_be_resumed_after_redis_lost_everything(posted, shared_redis, monkeypatch):
-    monkeypatch.setattr(submission, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(client, "KEEP_EVERY", 0.0)
     many = images(3000)
     job = submit(many, ["mean"], name="mine")
-    job._seconds = 1e-6
+    job._pace.seconds = 1e-6
     while job._next < 2000:
         job.advance(0.0)
         while posted:

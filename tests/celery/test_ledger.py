@@ -29,7 +29,7 @@ from qualipy_celery.ledger import JOBS, KEEP_DONE, Begun, Ledger, Outcome, conne
 from qualipy_celery.manifest import Manifest
 from qualipy_celery.messages import MOST_NUMBER, MOST_TASKS
 from qualipy_celery.patience import passes, patiently
-from qualipy_celery.submission import _Known
+from qualipy_celery.underway import Known
 from qualipy_core.errors import ExecutorError, JobError
 from qualipy_core.plan import Task
 
@@ -69,7 +69,7 @@ class Interleaving(RuleBasedStateMachine):
         self.serial = 0
         # The client's side.
         self.received: dict[int, str] = {}
-        self.known = _Known()
+        self.known = Known()
         self.client_counts = {"done": 0, "failed": 0, "flagged": 0}
         self.entries: list[str] = []
         self.after = "0"
@@ -199,7 +199,7 @@ class Interleaving(RuleBasedStateMachine):
         assert status.done == self.counts["done"] == len(self.outcomes)
         assert status.failed == self.counts["failed"]
         assert status.flagged == self.counts["flagged"]
-        bits = _Known(bytearray(self.ledger.done()))
+        bits = Known(bytearray(self.ledger.done()))
         assert [n for n in NUMBERS if n in bits] == sorted(self.outcomes)
         assert len(bits) == len(self.outcomes)
 

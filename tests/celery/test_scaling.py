@@ -13,8 +13,8 @@ from celery_workers import clean_environment
 from processes import Started, until
 from stand_ins import picture
 
-from qualipy_celery import submission, submit
-from qualipy_celery.submission import CHUNK_SECONDS, LARGEST_CHUNK, MOST_CHUNKS
+from qualipy_celery import submit
+from qualipy_celery.pace import CHUNK_SECONDS, LARGEST_CHUNK, MOST_CHUNKS, REACH, Pace
 from qualipy_core import plugins
 
 ROOT = Path(__file__).parents[2]
@@ -55,17 +55,18 @@ def test_the_page_speaks_of_the_sizes_that_are_used():
     assert CHUNK_SECONDS == 0.5
     assert "half a second of work" in text
     assert f"more than {MOST_CHUNKS} in a second" in text
-    assert f"up to {submission.REACH:,} photos" in text
+    assert f"up to {REACH:,} photos" in text
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.02, 0.2, 5.0])
 @pytest.mark.parametrize("processes", [1, 100, 800, 10_000])
-def test_the_arithmetic_sizes_chunks_as_a_client_does(page, processes, seconds, monkeypatch):
+def test_the_arithmetic_sizes_chunks_as_a_client_does(page, processes, seconds):
     load = page.load(processes, seconds)
-    client = submission.Submission.__new__(submission.Submission)
-    client._chunk, client._seconds = None, seconds
-    client._workers = dict.fromkeys(map(str, range(processes)), 0.0)
-    assert load.chunk == client._size() <= LARGEST_CHUNK
+    pace = Pace()
+    pace.seconds = seconds
+    for number in range(processes):
+        pace.heard(str(number), 0.0)
+    assert load.chunk == pace.size() <= LARGEST_CHUNK
     assert load.images == pytest.approx(processes / seconds)
     assert load.chunks == pytest.approx(load.images / load.chunk)
 

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from qualipy_celery import runs
+from qualipy_celery.client import as_sent
 from qualipy_celery.jobs import Job
-from qualipy_celery.submission import Submission, as_sent
+from qualipy_celery.submission import Submission
 from qualipy_core.errors import ExecutorError, UnknownJobError
 from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result
