@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--worst",
+    metavar="N",
     type=click.IntRange(min=0),
     default=12,
     show_default=True,

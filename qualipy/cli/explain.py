@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qualipy.cli import packs, selection, terminal
-from qualipy.cli.failures import CannotWork, WrongUse
+from qualipy.cli.failures import FOUND, CannotWork, WrongUse
+from qualipy.cli.limits import limit_options, limits_of
 from qualipy.cli.scan import region
 from qualipy.cli.text import visible
-from qualipy.cli.words import judgement
-from qualipy_core.errors import ExplanationError
+from qualipy_core.errors import (
+    ExplanationError,
+    FilterError,
+    ImageTimeoutError,
+    QualipyError,
+    WorkerDiedError,
+)
 
 if TYPE_CHECKING:
-    from qualipy_core import ROI, Filter, Image
+    from qualipy.explaining.apart import Form, Order
+    from qualipy_core import ROI, Filter
     from qualipy_core.criterion import Criterion
+    from qualipy_core.limits import Limits
 
+_OF_ONE_FILTER = (ExplanationError, FilterError, ImageTimeoutError, WorkerDiedError)
+"""What says nothing of whether the other filters can be drawn."""
 _SIDES = click.IntRange(64, 4096)
 
 
@@ -51,11 +61,13 @@ _SIDES = click.IntRange(64, 4096)
 @click.option("--overlay-only", is_flag=True, help="Write the photo with the marks, and no page.")
 @click.option(
     "--side",
+    metavar="PIXELS",
     type=_SIDES,
     default=640,
     show_default=True,
     help="The long side of the photo in the picture, in pixels.",
 )
+@limit_options
 @click.option("-q", "--quiet", is_flag=True, help="Write the picture and say nothing of it.")
 def explain(
     names: str,
@@ -66,13 +78,17 @@ def explain(
     roi: ROI | None,
     overlay_only: bool,
     side: int,
+    max_pixels: float | None,
+    max_bytes: float | None,
+    time_limit: float | None,
     quiet: bool,
 ) -> None:
     """Draw where in a photo a filter sees what it looks for, and say it in a sentence.
 
     FILTERS is a filter's name, several with commas between, or "all" for every installed one. The
     picture shows the photo, what the filter saw in it, a legend and the verdict. Without --output
-    it is written into this folder, as PHOTO.FILTER.png.
+    it is written into this folder, as PHOTO.FILTER.png. A process of its own draws it, which a
+    photo may crash and a filter may hang.
 
     \b
     Examples:
@@ -84,32 +100,50 @@ def explain(
     \b
     Exit status:
       0    done
-      1    the photo cannot be read, or a filter failed on it
+      1    the photo cannot be read, or a filter failed on it; others are drawn
       2    the command line is wrong, or the filter cannot show where
       3    a pack or a library is broken
     """  # noqa: D301 (click reads the \b)
-    from qualipy_core import Image
+    from qualipy.explaining.apart import Artist
 
     chosen = _chosen(names, settings)
     targets = dict(_targets(chosen, photo, output))
     _check(targets, photo, force)
-    image = Image(photo, roi)
-    for name, item in chosen.items():
-        try:
-            with terminal.only_results_on_stdout():
-                data, summary = _drawn(item, image, targets[name], side, overlay_only)
-        except ExplanationError as error:
-            if len(chosen) == 1:
-                raise
-            terminal.say(visible(str(error)))
-            continue
-        _write(targets[name], data, force)
-        if not quiet:
-            prediction = item.prediction(image)
-            verdict = judgement(item, prediction, flagged=item.decision(prediction))
-            click.echo(f"{visible(name)} {verdict}\n  {visible(summary)}")
-            terminal.say(f"  written: {visible(str(targets[name]))}")
-    sys.exit(0)
+    limits = limits_of(max_pixels=max_pixels, max_bytes=max_bytes, time_limit=time_limit)
+    failed = False
+    with Artist() as artist:
+        for name, item in chosen.items():
+            order = _order(item, photo, roi, targets[name], side, overlay_only, limits)
+            try:
+                drawn = artist.draw(order)
+            except QualipyError as error:
+                if len(chosen) == 1 or not isinstance(error, _OF_ONE_FILTER):
+                    raise
+                terminal.say(visible(str(error)))
+                failed = failed or not isinstance(error, ExplanationError)
+                continue
+            assert drawn is not None  # noqa: S101 (a card alone may be nothing)
+            _write(targets[name], drawn.picture.data, force)
+            if not quiet:
+                click.echo(f"{visible(name)} {drawn.verdict}\n  {visible(drawn.picture.summary)}")
+                terminal.say(f"  written: {visible(str(targets[name]))}")
+    sys.exit(FOUND if failed else 0)
+
+
+def _order(
+    item: Filter,
+    photo: str,
+    roi: ROI | None,
+    path: Path,
+    side: int,
+    overlay_only: bool,
+    limits: Limits,
+) -> Order:
+    from qualipy.explaining import kind_of
+    from qualipy.explaining.apart import Order
+
+    form: Form = "overlay" if overlay_only else "page"
+    return Order(item, photo, roi, form, kind_of(path), side, limits)
 
 
 def _chosen(names: str, settings: Sequence[str]) -> dict[str, Filter]:
@@ -169,16 +203,6 @@ def _check(targets: dict[str, Path], photo: str, force: bool) -> None:
                 raise WrongUse(f"{path} is the photo itself. Name another file.")
             if not force:
                 raise WrongUse(f"{path} exists. Name another file, or replace it with --force.")
-
-
-def _drawn(
-    item: Filter, image: Image, path: Path, side: int, overlay_only: bool
-) -> tuple[bytes, str]:
-    """The picture as the bytes of a file, and the sentence."""
-    from qualipy.explaining import draw, encoded, kind_of
-
-    pixels, found = draw(item, image, side=side, overlay_only=overlay_only)
-    return encoded(pixels, kind_of(path)), found.summary
 
 
 def _write(path: Path, data: bytes, force: bool) -> None:

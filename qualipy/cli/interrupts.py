@@ -64,6 +64,10 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def came(self) -> bool:
+        """Whether there was one."""
+        return self.signal is not None
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Put a signal off until the block has ended."""

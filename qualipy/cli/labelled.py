@@ -74,6 +74,7 @@ _OPTIONS = (
     click.option(
         "-j",
         "--jobs",
+        metavar="N",
         type=click.IntRange(1, MOST_JOBS),
         show_default="all cores",
         help="Worker processes; 1 judges in this one.",

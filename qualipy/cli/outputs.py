@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from qualipy.cli import words
+from qualipy.cli.failures import WrongUse
 from qualipy.cli.text import encode, to_json, unstyled
 
 if TYPE_CHECKING:
@@ -40,10 +41,22 @@ class Writer(Protocol):
 
 
 def format_for(path: str | None) -> str:
-    """Return the form that fits a file's name: JSON Lines unless its suffix says another."""
+    """Return the form that fits a file's name: JSON Lines unless its suffix says another.
+
+    Raises
+    ------
+    WrongUse
+        It is the name of a page: results as lines in it would be no page.
+    """
     if path is None:
         return "table"
-    return _BY_SUFFIX.get(os.path.splitext(path)[1].lower(), "jsonl")
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in (".html", ".htm"):
+        raise WrongUse(
+            f"Results are not written as a page to {path}: `qualipy scan --report` makes one, and "
+            "`qualipy report` of results. Name --format to write them there none the less."
+        )
+    return _BY_SUFFIX.get(suffix, "jsonl")
 
 
 def identity(form: str, path: str) -> bytes:

@@ -22,13 +22,19 @@ from qualipy.cli.text import encode, to_json
 @click.option(
     "-j",
     "--jobs",
+    metavar="N",
     type=click.IntRange(min=0),
     default=1,
     show_default=True,
     help="Worker processes; 0 takes one per core.",
 )
 @limit_options
-@click.option("--indent", type=click.IntRange(0, 16), help="Spaces by which to indent the answer.")
+@click.option(
+    "--indent",
+    metavar="N",
+    type=click.IntRange(0, 16),
+    help="Spaces by which to indent the answer.",
+)
 def request(
     file: BinaryIO | None,
     schema: bool,

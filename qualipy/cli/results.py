@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     type=click.Choice(FORMATS),
     help="Form to write; by the suffix of --output, or a table.",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write here instead of to stdout.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Write here instead of to stdout; a file is replaced."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No summary.")
 def results(
     file: str | None, schema: bool, form: str | None, output: str | None, quiet: bool
@@ -109,7 +111,7 @@ def _writer(file: str, form: str, output: str | None, stack: ExitStack) -> Write
     if output is None:
         out = stack.enter_context(terminal.standard_output(None, for_people=form == "table"))
     else:
-        out = stack.enter_context(terminal.opened(output))
+        out = stack.enter_context(terminal.opened_whole(output, keep=False))
     if form == "table":
         return Table(out, {}, colours=output is None and terminal.has_colours(sys.stdout))
     return CSV(out, _labels(file)) if form == "csv" else writer(form, out, {})

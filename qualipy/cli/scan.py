@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -28,7 +28,7 @@ from qualipy_core.errors import ImageReadError, QualipyError
 if TYPE_CHECKING:
     from qualipy.cli.progress import Bar
     from qualipy.cli.report import Page
-    from qualipy_core import ROI, Result
+    from qualipy_core import ROI, Image, Result
     from qualipy_core.criterion import Criterion
     from qualipy_core.fingerprints import Fingerprints
     from qualipy_core.limits import Limits
@@ -93,6 +93,7 @@ def region(_ctx: click.Context, _param: click.Parameter, value: str | None) -> R
 @click.option(
     "-j",
     "--jobs",
+    metavar="N",
     type=click.IntRange(1, MOST_JOBS),
     show_default="all cores",
     help="Worker processes; 1 judges in this one.",
@@ -183,8 +184,8 @@ def scan(
       qualipy scan photos/ -o results.csv --resume
       qualipy scan photos/ --report report.html
       qualipy scan photos/ --filters near_duplicates --fingerprints photos.qpf
-      qualipy scan 'holiday/**/*.jpg' --format jsonl | jq -r 'select(.suitable).image'
-      find . -name '*.jpg' -newer last-run -print0 | qualipy scan -0 - -o new.jsonl
+      qualipy scan 'trip/**/*.jpg' -f jsonl | jq -r 'select(.suitable).image'
+      find . -name '*.jpg' -newer last-run -print0 | qualipy scan -0 - -o new.csv
       qualipy scan upload.jpg -q --fail-on any || echo 'not this one'
 
     \b
@@ -212,21 +213,22 @@ def scan(
     limits = limits_of(max_pixels=max_pixels, max_bytes=max_bytes, time_limit=time_limit)
     run = Run(Sources(paths, null=null, suffixes=suffixes), filters, roi, stop_early, limits)
     run.compare_with(fingerprints, again=known == "again")
-    run.page = _page(page, thumbnails, run, _repeated(run, suffixes, null), explain=explain)
+    run.page = _page(
+        page, thumbnails, run, _repeated(run, suffixes, null, fingerprints), explain=explain
+    )
     shown = "table" if output else form
     stopped = None
     with ExitStack() as stack:
+        stack.callback(run.close)
         if output and is_resumable(output, form):
             run.go_on_with(stack.enter_context(run.report_file(output, form, resume=resume)))
         images = run.found(FEW + 1 if jobs is None and executor is None else 1)
+        if not quiet and terminal.bar_fits(shown):
+            run.bar = _bar(run)
         if run.file is not None and run.nothing_left:
             run.file.leave()
-            run.finish_page()
+            stopped = run.finish_page(jobs, stack)
         else:
-            if not quiet and terminal.bar_fits(shown):
-                from qualipy.cli.progress import Bar
-
-                run.bar = Bar(run.passed)
             reports: list[Writer] = []
             if output:
                 reports.append(run.begin_file(output, form, stack))
@@ -273,7 +275,13 @@ class Run:
     fingerprints: Fingerprints | None = None
     #: How many images have been left out, for that file knows them.
     known: int = 0
+    #: Where photos are meanwhile, by their absolute paths: they keep the names that they had.
+    moved: Mapping[str, str] = field(default_factory=dict)
+    #: What is done with the results of a set, once they are there.
+    last_step: str = "Writing"
     _ended: bool = False
+    _given: int = 0  # images to be measured, so far
+    _measured: int = 0
     _files: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -332,14 +340,38 @@ class Run:
         self.file = file
         self.tally = file.earlier.tally
         if self.page is not None and self.tally.photos:
-            self.page.earlier = file.path
+            self.page.go_on_from(file.path, self.tally.photos)
 
-    def finish_page(self) -> None:
-        """Write the page of a run that has nothing left to judge."""
+    def finish_page(self, jobs: int | None, stack: ExitStack) -> int | None:
+        """Write the page of a run that has nothing left to judge.
+
+        Returns
+        -------
+        int or None
+            The exit status when a signal ended it early: what was there before stays.
+        """
+        if self.page is None:
+            return None
+        if self.bar is not None:
+            stack.enter_context(self.bar)
+        jobs = self._means(jobs, None)
+        with Interrupts(
+            gentle=self._has_workers(jobs), stopping=self._stopping, give_up=lambda: None
+        ) as interrupts:
+            try:
+                self._take_earlier(interrupts)
+                self.page.draw(interrupts.came, rest=True)
+                with interrupts.held():
+                    self.page.complete = True
+                    self.page.end()
+            except KeyboardInterrupt:
+                pass
+        return interrupts.exit_code
+
+    def close(self) -> None:
+        """Leave no trace of a page that has not been written."""
         if self.page is not None:
-            self.page.begin()
-            self.page.complete = True
-            self.page.end()
+            self.page.close()
 
     def begin_file(self, path: str, form: str, stack: ExitStack) -> Writer:
         """Return what writes the report to its file, which is closed with the stack."""
@@ -393,14 +425,7 @@ class Run:
         int or None
             The exit status when a signal ended it early.
         """
-        from qualipy_core.executors import available_cores
-
         started = time.perf_counter()
-
-        def stopping() -> None:
-            if self.bar is not None:
-                self.bar.stop()
-                terminal.say("Stopping; Ctrl-C again does not wait for the photos under way.")
 
         def give_up() -> None:
             report.end()
@@ -409,34 +434,38 @@ class Run:
             if self.file is not None and (hint := self.file.hint()):
                 terminal.say(hint)
 
-        if jobs is None:
-            jobs = 1 if self.few else available_cores()
-            if not self.few and executor is None:
-                # On one core as on many: a photo that hangs or crashes costs itself alone.
-                self.limits = replace(self.limits, time_limit=self.limits.in_force().time_limit)
-        timed = self.limits.with_environment().time_limit is not None
-        workers = executor is None and (jobs > 1 or timed)
+        jobs = self._means(jobs, executor)
+        workers = executor is None and self._has_workers(jobs)
         to_the_end = False
-        with Interrupts(gentle=workers, stopping=stopping, give_up=give_up) as interrupts:
+        with Interrupts(gentle=workers, stopping=self._stopping, give_up=give_up) as interrupts:
             try:
                 with interrupts.held():
                     report.begin()
+                self._take_earlier(interrupts)
                 images = interrupts.interruptible(images)
 
                 def measured(_result: Result) -> None:
                     with interrupts.held():
+                        self._measured += 1
                         if self.bar is not None:
                             self.bar.advance()
+                        self._tell_when_measured()
 
                 progress = measured if self.as_a_set else None
                 with closing(self._results(images, jobs, executor, progress)) as results:
-                    for result in results:
+                    for number, result in enumerate(results):
                         with interrupts.held():
+                            if self.bar is not None and self.as_a_set and not number:
+                                self.bar.begin(self.last_step, self._measured)
                             report.add(result)
                             self.tally.add(result)
-                            if self.bar is not None and progress is None:
+                            if self.bar is not None:
                                 self.bar.advance()
-                to_the_end = interrupts.signal is None
+                        if self.page is not None:
+                            self.page.draw(interrupts.came)
+                to_the_end = not interrupts.came()
+                if self.page is not None:
+                    self.page.draw(interrupts.came, rest=True)
             except KeyboardInterrupt:
                 pass
             finally:
@@ -449,6 +478,40 @@ class Run:
         if self.file is not None and to_the_end:
             self.file.complete()
         return interrupts.exit_code
+
+    def _stopping(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+        terminal.say("Stopping; Ctrl-C again does not wait for the photos under way.")
+
+    def _means(self, jobs: int | None, executor: str | None) -> int:
+        """Decide how many processes there are, and tell the page."""
+        # A page looks at the photos of the lines that are there, too.
+        few = self.few and (self.page is None or self.tally.photos <= FEW)
+        resolved, limits = means(jobs, self.limits, 0 if few else FEW + 1)
+        if executor is None:
+            self.limits = limits
+        if self.page is not None:
+            self.page.work_with(resolved, limits)
+        return resolved
+
+    def _has_workers(self, jobs: int) -> bool:
+        return jobs > 1 or self.limits.with_environment().time_limit is not None
+
+    def _take_earlier(self, interrupts: Interrupts) -> None:
+        """Bring the photos that have a line in the file already into the page."""
+        if self.page is None or not self.page.earlier:
+            return
+        with ExitStack() as stack:
+            advance: Callable[[], None] = lambda: None  # noqa: E731
+            if self.bar is not None:
+                total = self.tally.earlier
+                advance = stack.enter_context(self.bar.first("Earlier photos", total))
+            for result in stack.enter_context(closing(self.page.take_earlier())):
+                with interrupts.held():
+                    self.page.add(result)
+                    advance()
+                self.page.draw(interrupts.came)
 
     def _results(
         self,
@@ -483,9 +546,21 @@ class Run:
         while self.unreadable:
             yield self.unreadable.popleft()
 
-    def _until_the_end(self, images: Iterator[str]) -> Iterator[str]:
-        yield from images
+    def _until_the_end(self, images: Iterator[str]) -> Iterator[str | Image]:
+        from qualipy_core import Image
+
+        for image in images:
+            self._given += 1
+            now = self.moved.get(os.path.abspath(image)) if self.moved else None
+            yield image if now is None else Image(now, name=image)
         self._ended = True
+        self._tell_when_measured()
+
+    def _tell_when_measured(self) -> None:
+        """Show that all photos of a set are measured, and are being compared."""
+        all_of_them = self._ended and self._measured + self.known == self._given
+        if self.bar is not None and self.as_a_set and all_of_them:
+            self.bar.begin(f"Comparing {self._measured:,} photos")
 
     def _regions(self) -> Iterator[ROI | None]:
         """As many regions as there are images, whose number nobody knows beforehand."""
@@ -507,6 +582,21 @@ class Run:
             return
         reason = ImageReadError(f"{folder} cannot be listed: {error.strerror}.", image=folder)
         self.unreadable.append(Result(folder, error=reason))
+
+
+def means(jobs: int | None, limits: Limits, photos: int) -> tuple[int, Limits]:
+    """Return how many processes look at photos, and what one photo may cost, if nobody says.
+
+    Few photos are looked at sooner than processes start. Otherwise a photo that hangs or crashes
+    costs itself alone, on one core as on many: a time limit asks for a process.
+    """
+    from qualipy_core.executors import available_cores
+
+    if jobs is not None:
+        return jobs, limits
+    if photos <= FEW:
+        return 1, limits
+    return available_cores(), replace(limits, time_limit=limits.in_force().time_limit)
 
 
 def _has(tally: Tally, fail_on: str) -> bool:
@@ -535,8 +625,8 @@ def _tell(run: Run, output: str | None, stopped: bool) -> None:
     if output:
         hint = run.file.hint() if stopped and run.file is not None else ""
         terminal.say(f"Results: {visible(output)}" + (f". {hint}" if hint else ""))
-    if run.page is not None:
-        terminal.say(run.page.told())
+    if run.page is not None and (told := run.page.told()):
+        terminal.say(told)
 
 
 def _check_apart(files: dict[str, str | None]) -> None:
@@ -566,13 +656,28 @@ def _page(
     return Page(path, origin, thumbnails, explain=explain)
 
 
-def _repeated(run: Run, suffixes: tuple[str, ...], null: bool) -> list[list[str]]:
-    """What, beside paths and filters, decides which photos are judged, and how."""
+def _repeated(
+    run: Run, suffixes: tuple[str, ...], null: bool, fingerprints: str | None
+) -> list[list[str]]:
+    """What, beside paths and filters, decides which photos are judged, and how.
+
+    What the environment says of limits is in it, for the page may go to another machine. A file of
+    fingerprints knows the photos of this run from now on, so that they must be judged again.
+    """
+    limits = run.limits.with_environment()
+    options = {name: getattr(limits, name) for name in ("max_pixels", "max_bytes", "time_limit")}
+    known = [["--fingerprints", fingerprints], ["--known", "again"]] if fingerprints else []
     return [
         *([["--roi", ",".join(map(str, run.roi))]] if run.roi is not None else []),
         *([["--stop-early"]] if run.stop_early else []),
+        *(
+            [f"--{name.replace('_', '-')}", f"{value:.17g}"]
+            for name, value in options.items()
+            if value is not None
+        ),
         *(["--suffix", suffix] for suffix in suffixes),
         *([["--null"]] if null else []),
+        *known,
     ]
 
 
@@ -589,6 +694,12 @@ def _check_executor(name: str | None) -> None:
             "'celery'; leave it out to use local processes.",
             param_hint="--executor",
         )
+
+
+def _bar(run: Run) -> Bar:
+    from qualipy.cli.progress import Bar
+
+    return Bar(run.passed)
 
 
 def _count(sources: Sources, bar: Bar) -> None:

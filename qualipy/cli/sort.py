@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -162,19 +162,45 @@ def sort(
 
 
 class Outside(Sources):
-    """The photos that are not in a folder that photos are sorted into."""
+    """The photos that are not in a folder that photos are sorted into.
+
+    With those that were outside, too, until a sort that ended early moved them: where a photo is
+    judged among the others, all are needed. They have the names that they had.
+    """
 
     def __init__(
         self, sorter: Sorter, paths: Iterable[str], *, null: bool, suffixes: Iterable[str]
     ) -> None:
         super().__init__(paths, null=null, suffixes=suffixes)
         self._sorter = sorter
+        self._names = Names(self.paths)
+        self._folders: dict[str, str] = {}  # of the images, and what these are called by
+        self._asked_for: set[str] = set()  # moved ones that were named themselves
+        self.moved: Mapping[str, str] = {}  #: from where photos were to where they are
 
     def images(self, unreadable: Unreadable) -> Iterator[str]:
         """Yield the path of every image."""
         for image in super().images(unreadable):
             if not self._sorter.is_target(image):
+                path = os.path.abspath(image)
+                self._folders[os.path.dirname(path)] = os.path.dirname(image)
+                if path in self.moved:
+                    self._asked_for.add(path)
                 yield image
+        for path in self.moved:
+            called = None if path in self._asked_for else self._called(path)
+            if called is not None:
+                yield called
+
+    def are_mine(self, path: str) -> bool:
+        """Whether a photo that was moved is one of these."""
+        return path in self._asked_for or self._called(path) is not None
+
+    def _called(self, path: str) -> str | None:
+        """What a photo that was moved would be called were it still where it was, if it is ours."""
+        folder, name = os.path.split(path)
+        known = self._folders.get(folder)
+        return self._names.called(path) if known is None else os.path.join(known, name)
 
 
 class Names:
@@ -192,8 +218,8 @@ class Names:
     def __init__(self, paths: Iterable[str]) -> None:
         named = [path for path in paths if path != "-"]
         self._files = {os.path.abspath(path) for path in named if not _is_many(path)}
-        tops = {_top(path) for path in named if _is_many(path)}
-        self._tops = sorted((os.path.join(top, "") for top in tops), key=len, reverse=True)
+        tops = {os.path.join(os.path.abspath(_top(p)), ""): _top(p) for p in named if _is_many(p)}
+        self._tops = dict(sorted(tops.items(), key=lambda top: len(top[0]), reverse=True))
 
     def __call__(self, image: str) -> str:
         """Return what an image is called."""
@@ -207,6 +233,13 @@ class Names:
         if os.path.isabs(path) or path.startswith(os.pardir):
             path = os.path.splitdrive(os.path.abspath(image))[1].lstrip(os.sep)
         return path
+
+    def called(self, path: str) -> str | None:
+        """Return what an image at an absolute path is called, if it is below what was named."""
+        for top, given in self._tops.items():
+            if path.startswith(top):
+                return os.path.join(given, path[len(top) :])
+        return None
 
     def are_of(self, image: str) -> bool:
         """Whether an image is one of those that were named."""
@@ -222,7 +255,7 @@ def _top(path: str) -> str:
     """The folder, or the part of a pattern above its first wildcard."""
     while _MAGIC & set(path) and not os.path.isdir(path):
         path = os.path.dirname(path)
-    return os.path.abspath(path)
+    return path
 
 
 class Placing:
@@ -312,6 +345,10 @@ def _by_judging(
         packs.load_hooks()
         filters = choose(names, settings)
     run = Run(sources, filters, None, stop_early=False, limits=limits)
+    run.last_step = "Sorting"
+    moved = _went_on_with(sorter, sources.are_mine)
+    if run.as_a_set:
+        run.moved = sources.moved = moved
     images = run.found(FEW + 1 if jobs is None else 1)
     if not quiet and terminal.bar_fits("table"):
         from qualipy.cli.progress import Bar
@@ -322,7 +359,9 @@ def _by_judging(
     if run.bar is not None:
         stack.enter_context(run.bar)
         run.bar.set_total(sources.count())
-    return run.go(images, placing, jobs, None), placing
+    status = run.go(images, placing, jobs, None)
+    sorter.ended_early = status is not None
+    return status, placing
 
 
 def _by_results(
@@ -332,6 +371,7 @@ def _by_results(
         raise click.UsageError("With --results, name folders and photos instead of a list.")
     names = Names(paths or [_common_folder(file)])
     images = (result for result in read(file) if names.are_of(result.image))
+    _went_on_with(sorter, names.are_of)
     placing = _placing(sorter, names, None, quiet, stack)
 
     def stopping() -> None:
@@ -344,7 +384,18 @@ def _by_results(
                     placing.add(result)
         except KeyboardInterrupt:
             pass
+    sorter.ended_early = interrupts.exit_code is not None
     return interrupts.exit_code, placing
+
+
+def _went_on_with(sorter: Sorter, are_mine: Callable[[str], bool]) -> Mapping[str, str]:
+    """Where the photos are that sorts into the same folders have moved before they ended early."""
+    if sorter.action != "move":
+        return {}
+    try:
+        return sorter.go_on(are_mine)
+    except OSError as error:
+        raise WrongUse(f"{error.filename} cannot be read: {error.strerror}.") from None
 
 
 def _placing(

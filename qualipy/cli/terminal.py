@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TextIO
 
@@ -79,10 +80,18 @@ def opened(path: str) -> Iterator[Out]:
 
 
 @contextmanager
-def opened_whole(path: str) -> Iterator[Out]:
+def opened_whole(path: str, *, keep: bool = True) -> Iterator[Out]:
     """Open a file for a report that is one piece: it has its name, and its end, at the end.
 
     Until then it is ``FILE.part``, and what was there stays; so it does when something goes wrong.
+
+    Parameters
+    ----------
+    path : str
+        Of the file.
+    keep : bool
+        Keep the part that is there when something goes wrong; where it can be made again, it has
+        a name that nobody else has, and goes.
 
     Raises
     ------
@@ -95,18 +104,25 @@ def opened_whole(path: str) -> Iterator[Out]:
         return
     check_no_image(path)
     real = os.path.realpath(path)
-    with open_for_results(real + ".part") as file:
-        yield out_to(file, path)
-        try:
-            os.fsync(file.fileno())
-            os.replace(real + ".part", real)
-        except OSError as error:
-            raise CannotWork(
-                f"The results cannot be written to {path}: {error.strerror}."
-            ) from None
+    part = real + (".part" if keep else f".{secrets.token_hex(6)}.part")
+    try:
+        with open_for_results(part, called=path) as file:
+            yield out_to(file, path)
+            try:
+                os.fsync(file.fileno())
+                os.replace(part, real)
+            except OSError as error:
+                raise CannotWork(
+                    f"The results cannot be written to {path}: {error.strerror}."
+                ) from None
+    except BaseException:
+        if not keep:
+            with suppress(OSError):
+                os.unlink(part)
+        raise
 
 
-def open_for_results(path: str, *, keep: bool = False) -> FileIO:
+def open_for_results(path: str, *, keep: bool = False, called: str | None = None) -> FileIO:
     """Open a file for a report, without a buffer.
 
     Parameters
@@ -115,6 +131,8 @@ def open_for_results(path: str, *, keep: bool = False) -> FileIO:
         Of the file, which is made if there is none.
     keep : bool
         Leave what is in it, and open it for reading as well.
+    called : str, optional
+        What errors call it.
 
     Raises
     ------
@@ -125,7 +143,8 @@ def open_for_results(path: str, *, keep: bool = False) -> FileIO:
     try:
         return FileIO(path, "r+", opener=_made) if keep else FileIO(path, "w")
     except OSError as error:
-        raise WrongUse(f"The results cannot be written to {path}: {error.strerror}.") from None
+        where = called or path
+        raise WrongUse(f"The results cannot be written to {where}: {error.strerror}.") from None
 
 
 def check_no_image(path: str) -> None:

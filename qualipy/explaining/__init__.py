@@ -170,7 +170,7 @@ def shows(filter: Criterion) -> TypeGuard[Filter]:  # noqa: A002
     return isinstance(filter, Base) and type(filter).explain is not Base.explain
 
 
-def kind_of(path: str | os.PathLike[str]) -> str:
+def kind_of(path: str | os.PathLike[str]) -> Literal["jpeg", "png", "webp"]:
     """Return the kind of picture that a file's suffix names.
 
     Raises
@@ -184,7 +184,8 @@ def kind_of(path: str | os.PathLike[str]) -> str:
             f"{os.fspath(path)} does not say what kind of picture to write: its name must end with "
             f"{', '.join(SUFFIXES)}."
         )
-    return "jpeg" if suffix in (".jpg", ".jpeg") else suffix[1:]
+    kinds: dict[str, Literal["png", "webp"]] = {".png": "png", ".webp": "webp"}
+    return kinds.get(suffix, "jpeg")
 
 
 def encoded(pixels: NDArray[np.uint8], kind: str) -> bytes:

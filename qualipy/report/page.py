@@ -8,6 +8,8 @@ script and the one style of the page, by their digests, and pictures from the pa
 from __future__ import annotations
 
 import json
+import os
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -33,6 +35,13 @@ SCRIPTS = (
 )
 """In this order; later ones use what earlier ones define."""
 
+_GENERATOR = "QualiPy report"
+_OURS = re.compile(
+    rb'<meta name="generator" content="' + _GENERATOR.encode() + rb'[^"]*">\s*'
+    rb'<meta name="qualipy-run" content="([0-9a-f]*)">'
+)
+_HEAD = 2048  # bytes in which these stand
+
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\x7f": "\\u007f"}
 
 
@@ -48,10 +57,27 @@ def script_json(value: Any) -> Markup:
     return Markup(text)  # noqa: S704 (nothing in it can act)
 
 
+def run_of(path: str | os.PathLike[str]) -> str | None:
+    """Return which run a page is of: the name of its folder, if it has one.
+
+    Returns
+    -------
+    str or None
+        None where there is no file, or it is no report: to be told from one that is.
+    """
+    try:
+        with open(path, "rb") as file:
+            found = _OURS.search(file.read(_HEAD))
+    except OSError:
+        return None
+    return None if found is None else found[1].decode()
+
+
 def render(
     data: Mapping[str, Any],
     summary: Mapping[str, Any],
     thumbnails: Iterable[tuple[int, list[str]]],
+    run: str = "",
 ) -> Iterator[str]:
     """Yield the page, piece by piece.
 
@@ -64,12 +90,16 @@ def render(
     thumbnails : iterable of (int, list of str)
         The number of the first photo of a piece, and JPEG files in base64; taken as they are
         written.
+    run : str
+        What `run_of` is to return of it.
     """
     style, script = _style(), _script()
     yield from _template().generate(
         data=script_json(data),
         summary=summary,
         thumbnails=((first, script_json(pieces)) for first, pieces in thumbnails),
+        generator=f"{_GENERATOR} {data.get('qualipy', '')}",
+        run=run,
         style=Markup(style),  # noqa: S704 (a source of ours)
         script=Markup(script),  # noqa: S704
         policy="; ".join(

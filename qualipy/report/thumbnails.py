@@ -2,6 +2,9 @@
 
 They never pile up in memory. At first they go to a temporary file, for nobody knows how many
 there will be; a page that would become too large has them in a folder beside it instead.
+
+In there, each run has a folder of its own, which its page names. It goes when that page is
+replaced, and not before; what a run that was killed has left goes with the next report.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ INLINE_MOST = 2000
 """Photos up to which ``auto`` keeps the thumbnails in the page: some 20 MB."""
 
 _MARK = "qualipy-report.json"  # tells that a folder is ours to clean
+_UNFINISHED = "unfinished"  # in a run's folder until its page is there; locked while it lives
 _PER_FOLDER = 1000
 _RUN = re.compile(r"[0-9a-f]{12}")
 
@@ -44,10 +48,12 @@ class Thumbnails:
     """
 
     def __init__(self, page: Path, mode: str, *, others: bool = False) -> None:
-        self.folder = page.with_name(f"{page.stem}_files")
+        whole = page.name if page.suffix != ".html" else page.stem  # x.htm is not x.html
+        self.folder = page.with_name(f"{whole}_files")
+        self.run = secrets.token_hex(6)
         self._mode = mode
         self._others = others
-        self._run = secrets.token_hex(6)
+        self._alive: BinaryIO | None = None  # locked as long as this run may add files
         self._spool = _spool() if mode in ("auto", "inline") else None
         self._ends = array("q")  # where each one ends in the spool
         self._has = bytearray()
@@ -60,7 +66,7 @@ class Thumbnails:
     @property
     def beside(self) -> Path | None:
         """The folder beside the page, if there is anything in it."""
-        return self.folder if (self.folder / self._run).is_dir() else None
+        return self.folder if (self.folder / self.run).is_dir() else None
 
     def add(self, data: bytes | None) -> None:
         """Take the thumbnail of the next photo, if there is one."""
@@ -91,7 +97,7 @@ class Thumbnails:
             kind = "none"
         return {
             "kind": kind,
-            "folder": f"{self.folder.name}/{self._run}/" if kind == "folder" else None,
+            "folder": f"{self.folder.name}/{self.run}/" if kind == "folder" else None,
             "perFolder": _PER_FOLDER,
             "missing": [number for number, has in enumerate(self._has) if not has]
             if kind != "none"
@@ -112,37 +118,57 @@ class Thumbnails:
         path = self._ready() / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        return f"{self.folder.name}/{self._run}/{name}"
+        return f"{self.folder.name}/{self.run}/{name}"
 
-    def forget_others(self) -> None:
-        """Remove what earlier reports of this name have left in the folder."""
-        if not (self.folder / _MARK).is_file():
-            return
-        for entry in _entries(self.folder):
-            if _RUN.fullmatch(entry.name) and entry.name != self._run and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-        if not (self.folder / self._run).exists():
-            with suppress(OSError):
-                (self.folder / _MARK).unlink()
-                self.folder.rmdir()
+    def finish(self, replaced: str | None) -> None:
+        """Note that the page is there; remove what only the one before has needed.
+
+        Parameters
+        ----------
+        replaced : str or None
+            The run of the page whose place it has taken.
+        """
+        if self._alive is not None:
+            (self.folder / self.run / _UNFINISHED).unlink(missing_ok=True)
+            self._mark()  # a run that ended meanwhile may have cleared it away
+        self._tidy(replaced)
+        self.close()
 
     def forget(self) -> None:
         """Remove what this report has put into the folder, for it will not be written."""
-        shutil.rmtree(self.folder / self._run, ignore_errors=True)
-        if not any(_RUN.fullmatch(entry.name) for entry in _entries(self.folder)):
-            self.forget_others()
+        self.close()
+        if (self.folder / self.run).is_dir():
+            shutil.rmtree(self.folder / self.run, ignore_errors=True)
+            self._tidy(None)
 
     def close(self) -> None:
-        """Let go of the temporary file."""
-        if self._spool is not None:
-            self._spool.close()
+        """Let go of the temporary files."""
+        for file in (self._spool, self._alive):
+            if file is not None:
+                file.close()
+        self._alive = None
+
+    def _tidy(self, replaced: str | None) -> None:
+        """Remove what no page needs: of the one that was replaced, and of runs that were killed."""
+        if not (self.folder / _MARK).is_file():
+            return
+        for entry in _entries(self.folder):
+            if not _RUN.fullmatch(entry.name) or entry.name == self.run or entry.is_symlink():
+                continue
+            if entry.name == replaced or _is_left_over(entry):
+                shutil.rmtree(entry, ignore_errors=True)
+        if all(entry.name == _MARK for entry in _entries(self.folder)):
+            with suppress(OSError):
+                (self.folder / _MARK).unlink()
+                self.folder.rmdir()
 
     def _move_out(self) -> None:
         """There are too many for the page."""
         for number in range(len(self._ends)):
             if self._has[number]:
                 self._file(number, self._read(number))
-        self.close()
+        assert self._spool is not None  # noqa: S101
+        self._spool.close()
         self._spool = None
         self._mode = "folder"
 
@@ -159,19 +185,44 @@ class Thumbnails:
         (folder / f"{number}.jpg").write_bytes(data)
 
     def _ready(self) -> Path:
-        place = self.folder / self._run
-        if not place.is_dir():
+        place = self.folder / self.run
+        if self._alive is None:
             place.mkdir(parents=True)
-            note = json.dumps(
-                {"about": "Of a report by QualiPy; the next one of its name removes it."}
-            )
-            (self.folder / _MARK).write_text(f"{note}\n", encoding="utf-8")
+            self._alive = open(place / _UNFINISHED, "xb")  # noqa: SIM115 (until the end)
+            _lock(self._alive)
+            self._mark()
         return place
+
+    def _mark(self) -> None:
+        note = json.dumps({"about": "Of a report by QualiPy; the next one of its name removes it."})
+        (self.folder / _MARK).write_text(f"{note}\n", encoding="utf-8")
 
 
 def _spool() -> BinaryIO:
     """A file of no name, open until the page is written."""
     return cast(BinaryIO, tempfile.TemporaryFile())
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a file until it is closed, or this process ends; whether nobody else has."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: nobody can tell, so nothing is removed
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another run's, or a file system without locks
+        return False
+    return True
+
+
+def _is_left_over(place: Path) -> bool:
+    """Whether a folder is that of a run which has come to no end, and is no longer there."""
+    try:
+        with open(place / _UNFINISHED, "rb") as file:
+            return _lock(file)
+    except OSError:
+        return False
 
 
 def _is_ours(folder: Path) -> bool:

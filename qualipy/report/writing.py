@@ -19,7 +19,7 @@ from qualipy.cli.text import visible
 from qualipy.report.columns import Columns, describe
 from qualipy.report.explanations import Explanations
 from qualipy.report.origin import Origin
-from qualipy.report.page import render
+from qualipy.report.page import render, run_of
 from qualipy.report.rules import Bools, Floats, Rule, rule
 from qualipy.report.thumbnails import SIDE, Thumbnails
 
@@ -46,7 +46,13 @@ class Report:
         ``"auto"``: in the page up to `qualipy.report.thumbnails.INLINE_MOST` photos, in the
         folder beyond; ``"inline"``, ``"folder"`` or ``"none"``.
     explain : bool
-        Draw where each filter sees it, on the photos that it flags, into the folder.
+        Draw where each filter sees it, on the photos that it flags, into the folder. Child
+        processes do that: in a script, it must stand under ``if __name__ == "__main__":``.
+
+    Attributes
+    ----------
+    written : bool
+        Whether the page is there.
 
     Notes
     -----
@@ -66,7 +72,7 @@ class Report:
         self.columns = Columns()
         self.thumbnails = Thumbnails(self.path, thumbnails, others=explain)
         explanations = Explanations(origin.filters, origin.folder, self.thumbnails)
-        self._explanations = explanations if explain else None
+        self.explanations = explanations if explain else None
         self._origin = origin
         self._unfinished: Path | None = None
         self.written = False
@@ -75,15 +81,15 @@ class Report:
         """Do nothing yet: a page is written when its results are known."""
 
     def add(self, result: Result) -> None:
-        """Take a result."""
+        """Take a result; wait for nothing."""
         number = self.columns.add(result)
-        if self._explanations is not None:
-            self._explanations.add(number, result)
+        if self.explanations is not None:
+            self.explanations.add(number, result)
         if self.thumbnails.wanted:
             self.thumbnails.add(result.thumbnail)
 
     def end(self, *, complete: bool = True) -> None:
-        """Write the page, once.
+        """Write the page, once, when all is drawn.
 
         Parameters
         ----------
@@ -97,25 +103,35 @@ class Report:
         """
         if self.written:  # whoever stops a run twice ends it twice
             return
+        if self.explanations is not None:
+            self.explanations.catch_up(lambda: False, rest=True)
+            self.explanations.stop()
         self._drop_unfinished()
         data, summary = self._described(complete)
         unfinished = self.path.with_name(f".{self.path.name}.{secrets.token_hex(6)}.new")
         self._unfinished = unfinished
         try:
             with open(unfinished, "x", encoding="utf-8", newline="\n") as file:
-                for piece in render(data, summary, self.thumbnails.pieces()):
+                for piece in render(data, summary, self.thumbnails.pieces(), self.thumbnails.run):
                     file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
+            replaced = run_of(self.path)
             os.replace(unfinished, self.path)
         except BaseException:
-            self._drop_unfinished()
-            self.thumbnails.forget()
+            self.abandon()
             raise
         self._unfinished = None
         self.written = True
-        self.thumbnails.forget_others()
-        self.thumbnails.close()
+        self.thumbnails.finish(replaced)
+
+    def abandon(self) -> None:
+        """Leave no trace of a page that is not written."""
+        if self.explanations is not None:
+            self.explanations.stop()
+        if not self.written:
+            self._drop_unfinished()
+            self.thumbnails.forget()
 
     def _drop_unfinished(self) -> None:
         if self._unfinished is not None:
@@ -150,7 +166,7 @@ class Report:
             },
             "companions": columns.groups(),
             "thumbnails": self.thumbnails.described() | {"side": SIDE},
-            "explanations": self._explanations.described if self._explanations else {},
+            "explanations": self.explanations.described if self.explanations else {},
         }
         return data, self._summary(data, judged)
 

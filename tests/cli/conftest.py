@@ -7,6 +7,7 @@ imported; ``demo-hooks`` adds a command and an executor; ``broken-hooks`` cannot
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import textwrap
@@ -275,3 +276,36 @@ def invoke(
     yield run
     monkeypatch.undo()
     plugins.refresh()
+
+
+@pytest.fixture
+def in_terminal(program: Program) -> Callable[..., tuple[int, str]]:
+    """Run the program on a terminal of 80 columns; return the exit status and what it wrote."""
+    pty = pytest.importorskip("pty")
+
+    def run(*args: str | Path, **env: str) -> tuple[int, str]:
+        master, slave = pty.openpty()
+        fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, b"\x28\x00\x50\x00\x00\x00\x00\x00")
+        program.environment = lambda make=program.environment: {
+            **{
+                name: value for name, value in make().items() if name not in ("COLUMNS", "NO_COLOR")
+            },
+            "TERM": "xterm-256color",
+            **env,
+        }
+        process = program.start(*args, stdin=slave, stdout=slave, stderr=slave)
+        os.close(slave)
+        written = b""
+        while select.select([master], [], [], 60)[0]:
+            try:
+                chunk = os.read(master, 4096)
+            except OSError:  # Linux's way to say that nobody writes any more
+                break
+            if not chunk:
+                break
+            written += chunk
+        os.close(master)
+        return process.wait(60), written.decode()
+
+    return run

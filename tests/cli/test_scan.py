@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import select
 import signal
 import subprocess
 import time
@@ -383,39 +382,6 @@ def test_an_interrupt_is_heard_while_a_list_is_awaited(program, photos):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Stopped: 1 photo in" in errors
-
-
-@pytest.fixture
-def in_terminal(program):
-    """Run the program on a terminal of 80 columns; return the exit status and what it wrote."""
-    pty = pytest.importorskip("pty")
-
-    def run(*args, **env):
-        master, slave = pty.openpty()
-        fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, b"\x28\x00\x50\x00\x00\x00\x00\x00")
-        program.environment = lambda make=program.environment: {
-            **{
-                name: value for name, value in make().items() if name not in ("COLUMNS", "NO_COLOR")
-            },
-            "TERM": "xterm-256color",
-            **env,
-        }
-        process = program.start(*args, stdin=slave, stdout=slave, stderr=slave)
-        os.close(slave)
-        written = b""
-        while select.select([master], [], [], 60)[0]:
-            try:
-                chunk = os.read(master, 4096)
-            except OSError:  # Linux's way to say that nobody writes any more
-                break
-            if not chunk:
-                break
-            written += chunk
-        os.close(master)
-        return process.wait(60), written.decode()
-
-    return run
 
 
 def test_a_terminal_shows_colours_a_bar_and_the_summary(in_terminal, many, nasty):

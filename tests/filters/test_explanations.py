@@ -16,11 +16,15 @@ from qualipy_core.testing import sample_images
 from qualipy_filters_builtin import text_detection
 from qualipy_filters_builtin.blurred_context import BlurredContext
 from qualipy_filters_builtin.cross_processed import CrossProcessed
+from qualipy_filters_builtin.dark import Dark
 from qualipy_filters_builtin.exposure import Exposure
 from qualipy_filters_builtin.fisheye import Fisheye
 from qualipy_filters_builtin.framed import Framed
+from qualipy_filters_builtin.grayscale import Grayscale
 from qualipy_filters_builtin.hdr import HDR
 from qualipy_filters_builtin.highlights import Highlights
+from qualipy_filters_builtin.light import Light
+from qualipy_filters_builtin.low_information import LowInformation
 from qualipy_filters_builtin.multiple_salient_regions import MultipleSalientRegions
 from qualipy_filters_builtin.object_too_small import ObjectTooSmall
 from qualipy_filters_builtin.pattern import Pattern
@@ -33,11 +37,15 @@ from qualipy_filters_builtin.whole_blur import WholeBlur
 CLASSES = [
     BlurredContext,
     CrossProcessed,
+    Dark,
     Exposure,
     Fisheye,
     Framed,
+    Grayscale,
     HDR,
     Highlights,
+    Light,
+    LowInformation,
     MultipleSalientRegions,
     ObjectTooSmall,
     Pattern,
@@ -371,6 +379,35 @@ def test_the_part_beyond_16_9_is_covered(tall):
     axis = 1 if tall else 0
     assert np.ptp(lines[:, 0, axis]) * long / short == pytest.approx(16 / 9, rel=0.01)
     assert not parts(UnconventionalSize(), small("coffee"), Mask)
+
+
+@pytest.mark.parametrize(
+    ("cls", "ground", "thing"),
+    [
+        (Dark, (0, 0, 0), (120, 120, 120)),
+        (Light, (255, 255, 255), (60, 60, 60)),
+        (LowInformation, (128, 128, 128), None),  # of many tones
+        (Grayscale, (128, 128, 128), (200, 60, 60)),
+    ],
+)
+def test_what_speaks_against_a_photo_without_anything_is_shown_where_it_is(cls, ground, thing):
+    pixels = np.full((300, 400, 3), ground, np.uint8)
+    nothing = shown(cls(), pixels)
+    assert not nothing.layers[0].where.any()
+    assert cls().predict(pixels)
+    tones = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
+    tones = cv2.resize(tones, (100, 90), interpolation=cv2.INTER_NEAREST)
+    pixels[150:240, 200:300] = tones if thing is None else thing
+    (layer,) = shown(cls(), pixels).layers
+    assert layer.role == "other"
+    rows, columns = layer.where.shape
+    within = np.zeros_like(layer.where)
+    within[rows // 2 : round(0.8 * rows), columns // 2 : round(0.75 * columns)] = True
+    assert layer.where[within].mean() > 0.8
+    around = cv2.dilate(within.astype(np.uint8), np.ones((9, 9))) > 0
+    assert not layer.where[~around].any()
+    assert not cls().predict(pixels)
+    assert shown(cls(), pixels).summary != nothing.summary
 
 
 def blob(pixels, x, y, radius):
