@@ -76,21 +76,30 @@ def seconds(work: Callable[[], object], clock: Callable[[], float] = time.proces
     return clock() - start
 
 
+def in_turns(
+    *works: Callable[[], object],
+    rounds: int,
+    clock: Callable[[], float] = time.process_time,
+    warm: bool = True,
+) -> list[float]:
+    """Return the median seconds of each of some works that are done in turns, once to warm up."""
+    for work in works if warm else ():
+        work()
+    turns = [[seconds(work, clock) for work in works] for _ in range(rounds)]
+    return [statistics.median(column) for column in zip(*turns, strict=True)]
+
+
 def median(
     work: Callable[[], object], rounds: int, clock: Callable[[], float] = time.process_time
 ) -> float:
     """Return the median seconds of some work, after one round to warm up."""
-    work()
-    return statistics.median(seconds(work, clock) for _ in range(rounds))
+    return in_turns(work, rounds=rounds, clock=clock)[0]
 
 
-def against(work: Callable[[], object], other: Callable[[], object], rounds: int) -> float:
-    """Return the median time of some work in units of other work, done in turns with it."""
-    work()
-    other()
-    pairs = [(seconds(work), seconds(other)) for _ in range(rounds)]
-    ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return ours / theirs
+def beside_imread(plan: Plan, path: str, rounds: int) -> tuple[float, float]:
+    """Return the median seconds of judging a photo, and of ``cv2.imread`` in turns with it."""
+    ours, plain = in_turns(lambda: judge(plan, path), lambda: cv2.imread(path), rounds=rounds)
+    return ours, plain
 
 
 def made_photos(folder: Path) -> list[Path]:
@@ -135,10 +144,8 @@ def judge_all(paths: Iterable[str], filters: list[Filter], jobs: int = 1) -> Non
 def cost(paths: list[Path], filters: list[Filter], rounds: int) -> float:
     """Return the median over photos of the filters' time in units of ``cv2.imread``."""
     plan = Plan.make(filters)
-    return statistics.median(
-        against(lambda: judge(plan, name), lambda: cv2.imread(name), rounds)  # noqa: B023
-        for name in map(str, paths)
-    )
+    pairs = [beside_imread(plan, str(path), rounds) for path in paths]
+    return statistics.median(ours / plain for ours, plain in pairs)
 
 
 def command(*arguments: str, rounds: int = 7) -> float:
@@ -192,13 +199,12 @@ def targets(photos: list[Path], small: list[Path], rounds: int) -> list[Line]:
     return lines
 
 
-def shared(small: list[Path], count: int) -> Line:
-    """Scan many photos in one process and in two."""
+def shared(small: list[Path], count: int, rounds: int = 3) -> Line:
+    """Scan many photos in two processes and in one, in turns, from the start to the last result."""
     every, paths = builtin(), list(islice(cycle(map(str, small)), count))
-    two, one = (
-        seconds(functools.partial(judge_all, paths, every, jobs), time.perf_counter)
-        for jobs in (2, 1)
-    )
+    judge_all(paths[:20], every)
+    works = [functools.partial(judge_all, paths, every, jobs) for jobs in (2, 1)]
+    two, one = in_turns(*works, rounds=rounds, clock=time.perf_counter, warm=False)
     return Line(f"scan of {count:,} photos, 2 jobs : 1", two / one, 0.55, "× time")
 
 
@@ -210,9 +216,9 @@ def growth(photos: list[Path], small: list[Path], folder: Path, rounds: int) -> 
     for size in MEGAPIXELS:
         names = [str(path) for path in copies(photos, folder, size)]
         if names:
-            ours = statistics.median(median(lambda: judge(plan, n), rounds) for n in names)  # noqa: B023
-            plain = statistics.median(median(lambda: cv2.imread(n), rounds) for n in names)  # noqa: B023
-            megapixels.append({"megapixels": size, "filters": ours * 1e3, "imread": plain * 1e3})
+            pairs = [beside_imread(plan, name, rounds) for name in names]
+            ours, plain = (statistics.median(column) * 1e3 for column in zip(*pairs, strict=True))
+            megapixels.append({"megapixels": size, "filters": ours, "imread": plain})
     filters = [
         {
             "filters": count,
@@ -228,10 +234,10 @@ def growth(photos: list[Path], small: list[Path], folder: Path, rounds: int) -> 
         for count in (50, 100, 200, 400)
     ]
     work = functools.partial(judge_all, list(islice(cycle(pool), 400)), every)
-    workers = [
-        {"jobs": jobs, "seconds": seconds(functools.partial(work, jobs), time.perf_counter)}
-        for jobs in range(1, available_cores() + 1)
-    ]
+    counts = range(1, available_cores() + 1)
+    works = [functools.partial(work, jobs) for jobs in counts]
+    times = in_turns(*works, rounds=3, clock=time.perf_counter)
+    workers = [{"jobs": jobs, "seconds": took} for jobs, took in zip(counts, times, strict=True)]
     return {"megapixels": megapixels, "filters": filters, "images": images, "workers": workers}
 
 

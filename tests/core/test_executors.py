@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -238,3 +239,104 @@ def test_a_filter_that_a_worker_cannot_load_is_told_at_once(tmp_path, monkeypatc
     Path(tmp_path / "vanishing.py").write_text("raise OSError('the disk is gone')")
     with pytest.raises(ExecutorError, match="cannot be started: OSError: the disk is gone"):
         next(scan(named("fine"), [gone], jobs=2))
+
+
+STOPPED = """
+import os, signal, sys, time
+
+from sandbox_filters import GREY, Acts
+
+from qualipy_core import workers
+from qualipy_core.errors import ExecutorError
+from qualipy_core.executors import Processes
+from qualipy_core.limits import Limits
+from qualipy_core.plan import Plan, Task
+from qualipy_core.servant import Servant
+
+
+class Stopped(Servant):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        os.kill(self.pid, signal.SIGSTOP)
+
+
+if __name__ == "__main__":
+    workers.Servant = Stopped
+    workers.PREPARE_LIMIT = 1.0
+    plan = Plan.make([Acts(told="x" * 10_000_000)], limits=Limits(time_limit=1))
+    started = time.monotonic()
+    try:
+        next(Processes(2).run([Task(GREY)], plan))
+    except ExecutorError as error:
+        print(error, time.monotonic() - started < 10)
+"""
+
+
+def test_a_large_filter_waits_for_no_worker_that_does_not_read(tmp_path):
+    script = tmp_path / "stopped.py"
+    script.write_text(STOPPED)
+    support = str(Path(__file__).parents[1] / "support")
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": support},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "Loading the filters took longer than 1 seconds. True", done
+
+
+def test_a_large_filter_judges_as_a_small_one_does_and_its_workers_are_replaced():
+    large = Acts(told="x" * 10_000_000)
+    names = ["fine", "SIGKILL", "fine", "hangs", "fine"]
+    limits = Limits(time_limit=1)
+    kinds = [
+        [type(result.error) for result in scan(named(*names), [each], jobs=2, limits=limits)]
+        for each in (Acts(), large)
+    ]
+    assert kinds[0] == kinds[1]
+    assert kinds[0][1:4:2] == [WorkerDiedError, ImageTimeoutError]
+
+
+THREADED = """
+import numpy as np
+
+from qualipy_core import Filter
+from qualipy_core.opencv import cv2
+
+TABLE = cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 9)
+
+
+class Threaded(Filter):
+    name = "threaded"
+
+    def measure(self, image):
+        return float(TABLE.max())
+"""
+
+USING_IT = """
+import numpy as np
+from threaded import Threaded
+
+from qualipy_core import scan
+
+if __name__ == "__main__":
+    photos = [np.zeros((8, 8, 3), np.uint8)] * 6
+    print([result.predictions["threaded"] for result in scan(photos, [Threaded()], jobs=3)])
+"""
+
+
+def test_a_pack_that_starts_threads_when_it_is_imported_leaves_workers_that_work(tmp_path):
+    (tmp_path / "threaded.py").write_text(THREADED)
+    (tmp_path / "using_it.py").write_text(USING_IT)
+    for _ in range(3):  # one in three did not end
+        done = subprocess.run(
+            [sys.executable, tmp_path / "using_it.py"],
+            cwd=tmp_path,  # from where the fork server imports, as it does what is installed
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.stdout.strip() == str([0.0] * 6), done

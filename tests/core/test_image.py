@@ -77,7 +77,23 @@ def test_all_working_sizes_cost_one_reduced_decode(large_jpeg, count_decodes):
     gray(image)
     gray(image, 256)
     assert len(count_decodes) == 1
-    assert image.pixels().shape == (750, 1000, 3)
+    assert image.pixels().shape == (375, 500, 3)
+
+
+def test_a_level_is_the_same_whatever_was_asked_for_before(large_jpeg):
+    for side in (480, 256, 160, 64):
+        alone = Image(large_jpeg).pixels(side)
+        late = Image(large_jpeg)
+        for other in (512, 64, 300, 128):
+            late.pixels(other)
+        assert np.array_equal(late.pixels(side), alone)
+        assert max(alone.shape) == side
+
+
+def test_half_a_level_is_the_means_of_its_pixels():
+    pixels = np.random.default_rng(3).integers(0, 256, (300, 512, 3), dtype=np.uint8)
+    means = pixels.reshape(150, 2, 256, 2, 3).mean(axis=(1, 3))
+    assert np.abs(Image(pixels).pixels(256) - means).max() <= 0.5
 
 
 def test_full_resolution_costs_one_more_decode_and_only_when_asked_for(large_jpeg, count_decodes):

@@ -28,7 +28,7 @@ from qualipy_core.errors import ImageError, ImageReadError, ImageTooLargeError, 
 from qualipy_core.headers import DamagedHeaderError, Header, is_complete, read_header
 from qualipy_core.limits import Limits, checked, shown_bytes
 from qualipy_core.opencv import cv2
-from qualipy_core.pixels import RGB, fitted, halve, is_far_from, resize, to_rgb, upright
+from qualipy_core.pixels import RGB, fitted, resize, shrink, to_rgb, upright
 from qualipy_core.quiet import quiet
 from qualipy_core.roi import ROI
 from qualipy_core.roots import Roots
@@ -37,7 +37,7 @@ from qualipy_core.urls import shown
 WORKING_SIDE = 1024
 """The long side of the working image, in pixels, at most."""
 
-_SMALLEST_WORKING_SIDE = 512  # a large JPEG may be decoded down to this: 4000 px at 1/4 is 1000
+_SMALLEST_WORKING_SIDE = 500  # a JPEG may be decoded down to this: 4000 px, the commonest, at 1/8
 
 _REDUCED_RGB = {  # OpenCV's names end in BGR order; RGB replaces the colour bit
     1: cv2.IMREAD_COLOR_RGB,
@@ -152,7 +152,7 @@ class Image:
         ----------
         max_side : int or None
             The resolution asked for. A smaller picture is returned as it is, never enlarged; of a
-            large one that shrinks in decoding, the working image may have a long side between 512
+            large one that shrinks in decoding, the working image may have a long side between 500
             and `WORKING_SIDE`. ``None`` is full resolution, which costs a full decode.
 
         Returns
@@ -170,9 +170,12 @@ class Image:
         if max_side is None or max_side > WORKING_SIDE:
             full = self._cropped(1)
             return full if max_side is None else self._level("full", full, max_side)
-        decoded = self._cropped(self._reduction())
-        working = self._level("decoded", decoded, WORKING_SIDE)
-        return self._level("working", working, max_side)
+        working = self._level("decoded", self._cropped(self._reduction()), WORKING_SIDE)
+        if max(working.shape[:2]) <= max_side:
+            return working
+        # From the power of two above it, whoever asks: each of those is made once, for all below.
+        above = self.pixels(1 << max_side.bit_length())
+        return self.derived(("working", max_side), partial(resize, above, fitted(above, max_side)))
 
     def crop(self, ROI: Any) -> Image:
         """Return a region of this image, as an image; the decoded pixels are shared.
@@ -221,12 +224,7 @@ class Image:
     def _level(self, origin: str, pixels: RGB, max_side: int) -> RGB:
         if max(pixels.shape[:2]) <= max_side:
             return pixels
-        # As `shrink` does it, but levels share the halvings on the way to them.
-        size, step = fitted(pixels, max_side), 0
-        while is_far_from(pixels, max_side):
-            step += 1
-            pixels = self.derived((origin, "half", step), partial(halve, pixels))
-        return self.derived((origin, max_side), partial(resize, pixels, size))
+        return self.derived((origin, max_side), partial(shrink, pixels, max_side))
 
     def _within(self, roots: Roots, limits: Limits | None) -> Image:
         picture = self._picture
