@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from qualipy_core import Image
 from qualipy_core.opencv import cv2
-from qualipy_filters_builtin.curvature import bending, edge_arcs, radial_squeeze
+from qualipy_filters_builtin.curvature import Bending, bending, edge_arcs, radial_squeeze
 
 Pixels = NDArray[np.uint8]
 
@@ -31,26 +31,35 @@ def _grid(bend: float) -> Pixels:
 
 @pytest.mark.parametrize("radius", [130, 160, 200])
 def test_the_arcs_of_a_disc_have_its_curvature(radius: int) -> None:
-    arcs = edge_arcs(Image(_disc(radius)), 56)
+    arcs = edge_arcs(Image(_disc(radius)))
     half_diagonal = np.hypot(300, 384) / 2
     assert np.median(np.abs(arcs.curvature)) == pytest.approx(half_diagonal / radius, rel=0.1)
 
 
 def test_straight_edges_have_no_curvature() -> None:
-    arcs = edge_arcs(Image(_grid(0.0)), 56)
+    arcs = edge_arcs(Image(_grid(0.0)))
     assert len(arcs.curvature) > 20
     assert np.quantile(np.abs(arcs.curvature), 0.9) < 0.1
 
 
-@pytest.mark.parametrize("length", [28, 56])
-def test_the_strength_rises_with_the_bend(length: int) -> None:
-    strengths = [bending(edge_arcs(Image(_grid(b)), length)).strength for b in (-0.2, 0, 0.2, 0.5)]
+@pytest.mark.parametrize("step", [12, 16, 20])
+def test_edges_are_followed_across_other_edges(step: int) -> None:
+    picture = np.full((256, 256, 3), 200, np.uint8)
+    for place in range(step // 2, 256, step):  # nearer to each other than an arc is long
+        picture[:, place : place + 2] = picture[place : place + 2] = 30
+    arcs = edge_arcs(Image(picture))
+    assert len(arcs.curvature) > 100
+    assert np.quantile(np.abs(arcs.curvature), 0.9) < 0.1
+
+
+def test_the_strength_rises_with_the_bend() -> None:
+    strengths = [bending(edge_arcs(Image(_grid(b)))).strength for b in (-0.2, 0, 0.2, 0.5)]
     assert strengths == sorted(strengths)
     assert strengths[0] < 0 < strengths[-1]
 
 
 def test_arcs_of_a_bent_grid_agree_and_arcs_of_a_straight_one_are_straight() -> None:
-    bent, straight = (bending(edge_arcs(Image(_grid(b)), 56)) for b in (0.5, 0.0))
+    bent, straight = (bending(edge_arcs(Image(_grid(b)))) for b in (0.5, 0.0))
     assert bent.consistency > 0.6 > 0.2 > abs(straight.consistency)
     assert straight.straightness > 0.6 > bent.straightness
 
@@ -58,7 +67,7 @@ def test_arcs_of_a_bent_grid_agree_and_arcs_of_a_straight_one_are_straight() -> 
 def test_a_mirrored_picture_bends_alike() -> None:
     picture = _grid(0.4)
     one, other = (
-        bending(edge_arcs(Image(np.ascontiguousarray(p)), 56)) for p in (picture, picture[:, ::-1])
+        bending(edge_arcs(Image(np.ascontiguousarray(p)))) for p in (picture, picture[:, ::-1])
     )
     assert other.strength == pytest.approx(one.strength, abs=0.08)
 
@@ -75,5 +84,5 @@ def test_rings_are_squeezed_along_the_radius_and_rays_around_it() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (20, 20), (300, 400)])
 def test_a_picture_without_edges_says_nothing(size: tuple[int, int]) -> None:
     image = Image(np.full((*size, 3), 90, np.uint8))
-    assert bending(edge_arcs(image, 28)) == bending(edge_arcs(image, 56))
-    assert bending(edge_arcs(image, 28)).strength == 0
+    assert bending(edge_arcs(image)) == Bending()
+    assert not any(radial_squeeze(image))

@@ -40,6 +40,17 @@ def test_an_ellipse_overlaps_less_than_a_circle() -> None:
     assert image_circle(Image(photo)).overlap < image_circle(Image(_round(0.9))).overlap - 0.05
 
 
+def test_the_shorter_the_outline_the_less_the_radius_counts() -> None:
+    photo = data.coffee()
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    turn = np.degrees(np.arctan2(y - photo.shape[0] / 2, x - photo.shape[1] / 2)) % 360
+    radii = []
+    for part in (40, 120, 360):
+        surround = _outside(photo.shape, 0.9) & (turn < part)
+        radii.append(image_circle(Image(np.where(surround[..., None], 0, photo))).radius)
+    assert radii[0] < radii[1] < radii[2]
+
+
 def test_a_photo_without_plain_corners_has_no_circle() -> None:
     assert image_circle(Image(data.astronaut()[:300, :300])).outline < 0.3
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from qualipy_core import Explanation, Image, TrainableFilter, gray
 from qualipy_core.explanation import Layer, Lines, Mask
 from qualipy_filters_builtin.curvature import (
+    RINGS,
     SIDE,
     Bending,
     bending,
@@ -20,12 +22,13 @@ from qualipy_filters_builtin.curvature import (
 )
 from qualipy_filters_builtin.image_circle import ImageCircle, fitted_disc, image_circle
 
-_LENGTHS = (28, 56)  # of edge stretches, in pixels at a long side of 384
 _FEATURES = (
-    *(f"{field.name}_{length}" for length in _LENGTHS for field in fields(Bending)),
-    "squeeze_middle",
-    "squeeze_rim",
+    *(field.name for field in fields(Bending)),
+    *(f"squeeze_from_{share}" for share in RINGS),
     *(f"circle_{field.name}" for field in fields(ImageCircle)),
+)
+_of_bending, _of_circle = (
+    attrgetter(*(field.name for field in fields(kind))) for kind in (Bending, ImageCircle)
 )
 _CLEAR_CIRCLE = 0.5
 """The share of a circle's outline from which it is shown."""
@@ -62,10 +65,10 @@ class Fisheye(TrainableFilter):
     photos bent by equidistant, equisolid, stereographic, orthographic and Thoby projections, the
     division model and polynomials.
 
-    On 150 labelled photos of other sources than those trained on, balanced accuracy is 0.93, and
-    0.92 with no labelled photo in the training; on made ones it is 0.92 for lenses and traps left
+    On 150 labelled photos of other sources than those trained on, balanced accuracy is 0.97, and
+    0.96 with no labelled photo in the training; on made ones it is 0.92 for lenses and traps left
     out of it, for photos with edges enough. Of circular fisheyes nearly all are found, of crops far
-    from the centre three in four.
+    from the centre four in five.
 
     References
     ----------
@@ -84,17 +87,14 @@ class Fisheye(TrainableFilter):
 
     def features(self, image: Image) -> NDArray[np.float64]:
         """Measure how edges bend, how texture is squeezed, and the image circle."""
-        bent = [
-            value for length in _LENGTHS for value in astuple(bending(edge_arcs(image, length)))
-        ]
-        circle = astuple(image_circle(image))
-        return np.array([*bent, *radial_squeeze(image), *circle], dtype=np.float64)
+        bent, circle = bending(edge_arcs(image)), image_circle(image)
+        measured = *_of_bending(bent), *radial_squeeze(image), *_of_circle(circle)
+        return np.array(measured, dtype=np.float64)
 
     def explain(self, image: Image) -> Explanation:
         """Show which edges bend around the centre, which are straight, and the image circle."""
-        length = _LENGTHS[0]
-        arcs = edge_arcs(image, length)
-        lines = polylines(arcs, length, gray(image, SIDE).shape)
+        arcs = edge_arcs(image)
+        lines = polylines(arcs, gray(image, SIDE).shape)
         bent, straight = bent_and_straight(arcs)
         layers: list[Layer] = [
             Lines(tuple(lines[straight]), "straight edges", "other"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,13 @@ Mask = NDArray[np.uint8]
 
 SIDE = 160  # long side, in pixels
 _TOLERANCE = 14  # grey levels in each channel: what belongs to a corner's plain colour
+_CLEAR = 0.5  # of a circle's outline: with less, its radius is in doubt
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 _SMALLEST_CORNER = 0.004  # of the picture: a filled corner covers more
+_ROUNDS = 6  # of reweighting
+_RIDGE = 1e-9  # for points on a line
+_TURNS = np.arange(180) * (2 * np.pi / 180)
+_AROUND = np.stack([np.cos(_TURNS), np.sin(_TURNS)])
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,8 @@ class ImageCircle:
     outline : float
         Share of the circle, as far as it lies in the picture, that bounds the corners, in [0, 1].
     radius : float
-        In units of half the short side.
+        In units of half the short side; drawn towards 0 as far as the outline leaves it in doubt,
+        for a corner that is just plain, or just not, should change little.
     """
 
     overlap: float = 0.0
@@ -85,14 +92,16 @@ def fitted_disc(image: Image) -> Disc | None:
         return None
     columns, rows = cv2.findNonZero(shore).reshape(-1, 2).T.astype(np.float64)
     x, y, radius = _fit_circle(columns, rows)
-    across = np.arange(width) - x
-    down = (np.arange(height) - y)[:, None]
-    outside = across**2 + down**2 > radius**2
-    filled = plain > 0
-    either = int(np.count_nonzero(outside | filled))
-    overlap = int(np.count_nonzero(outside & filled)) / max(either, 1)
+    across = np.arange(width, dtype=np.float32) - np.float32(x)
+    down = np.arange(height, dtype=np.float32)[:, None] - np.float32(y)
+    outside = across * across + down * down > radius * radius
+    both = int(np.count_nonzero(outside & plain.view(np.bool_)))
+    either = int(np.count_nonzero(outside)) + cv2.countNonZero(plain) - both
+    overlap = both / max(either, 1)
     outline = _outline(shore, x, y, radius)
-    return Disc(plain, x, y, radius, ImageCircle(overlap, outline, radius / min(height, width) * 2))
+    sure = min(outline / _CLEAR, 1.0)
+    found = ImageCircle(overlap, outline, radius / min(height, width) * 2 * sure)
+    return Disc(plain, x, y, radius, found)
 
 
 def _plain_corners(pixels: NDArray[np.uint8]) -> tuple[Mask, int]:
@@ -114,28 +123,41 @@ def _plain_corners(pixels: NDArray[np.uint8]) -> tuple[Mask, int]:
 
 def _fit_circle(columns: Floats, rows: Floats) -> tuple[float, float, float]:
     """Return the centre and the radius of the circle through most of the points."""
-    mean_x, mean_y = columns.mean(), rows.mean()
+    count = len(columns)
+    mean_x, mean_y = float(columns.sum()) / count, float(rows.sum()) / count
     x, y = columns - mean_x, rows - mean_y
-    design = np.column_stack([x, y, np.ones_like(x)])
     squares = x * x + y * y
-    ridge = np.eye(3) * 1e-9  # for points on a line
-    weight = np.ones_like(x)
-    for _ in range(6):
-        weighted = design.T * weight**2
-        a, b, c = np.linalg.solve(weighted @ design + ridge, weighted @ squares)
-        radius = float(np.sqrt(max(c + (a * a + b * b) / 4, 1.0)))
-        off = np.hypot(x - a / 2, y - b / 2) - radius
-        weight = 1 / (1 + (off / 2) ** 2)
-    return float(a / 2 + mean_x), float(b / 2 + mean_y), radius
+    weight = np.ones(count)
+    products = np.stack([x * x, x * y, x, x * squares, y * y, y, y * squares, squares, weight])
+    for turn in range(_ROUNDS):
+        a, b, c = _solved(np.einsum("pn,n->p", products, weight).tolist())
+        centre_x, centre_y = a / 2, b / 2
+        radius = math.sqrt(max(c + centre_x**2 + centre_y**2, 1.0))
+        if turn < _ROUNDS - 1:
+            off = np.sqrt((x - centre_x) ** 2 + (y - centre_y) ** 2) - radius
+            weight = 1 / (1 + (off / 2) ** 2) ** 2
+    return centre_x + mean_x, centre_y + mean_y, radius
+
+
+def _solved(sums: list[float]) -> tuple[float, float, float]:
+    """Solve ``s = a x + b y + c`` for the least squares, from sums of the points' products."""
+    xx, xy, x, xs, yy, y, ys, s, n = sums
+    xx, yy = xx - x * x / n + _RIDGE, yy - y * y / n + _RIDGE
+    xy, xs, ys = xy - x * y / n, xs - x * s / n, ys - y * s / n
+    yy -= xy * xy / xx
+    b = (ys - xy * xs / xx) / yy
+    a = (xs - xy * b) / xx
+    return a, b, (s - a * x - b * y) / n
 
 
 def _outline(shore: Mask, x: float, y: float, radius: float) -> float:
-    angle = np.arange(180) * (2 * np.pi / 180)
-    columns = np.round(x + radius * np.cos(angle)).astype(int)
-    rows = np.round(y + radius * np.sin(angle)).astype(int)
     height, width = shore.shape
+    columns, rows = (
+        np.rint(_AROUND * radius + [[x], [y]]).clip(-1, max(shore.shape)).astype(np.intp)
+    )
     inside = (columns > 1) & (columns < width - 2) & (rows > 1) & (rows < height - 2)
-    if not inside.any():
+    count = int(np.count_nonzero(inside))
+    if not count:
         return 0.0
     near = cv2.dilate(shore, _NEIGHBOURS)
-    return float(near[rows[inside], columns[inside]].sum() / (inside.sum() + 8))
+    return cv2.countNonZero(near[rows[inside], columns[inside]]) / (count + 8)
