@@ -12,10 +12,12 @@ from skimage import data
 from qualipy_core import Image
 from qualipy_core.opencv import cv2
 from qualipy_core.testing import FilterContract
+from qualipy_filters_builtin import multiple_salient_regions
 from qualipy_filters_builtin.multiple_salient_regions import (
     MultipleSalientRegions,
     measurements,
 )
+from qualipy_filters_builtin.saliency import region_weights, saliency_map
 
 from .test_saliency import scene
 
@@ -62,6 +64,16 @@ def test_what_stands_apart_is_nothing_for_one_disc_and_grows_with_the_second() -
     assert parts == sorted(parts)
     assert parts[0] < 0.5 * parts[1]
     assert parts[-1] < 1
+
+
+@pytest.mark.parametrize("photo", [data.coffee, data.astronaut, scene])
+def test_all_cuts_at_once_say_what_each_cut_says_alone(photo: Any) -> None:
+    smooth, outside = multiple_salient_regions._outside(saliency_map(Image(photo())))
+    for place, left in enumerate(outside):
+        cut = smooth > smooth.max() * np.float32((place + 0.5) / len(outside))
+        others = region_weights(cut, smooth)[1:]
+        assert left == pytest.approx(others.sum(), rel=1e-5)
+        assert (left > 0) == (len(others) > 0)
 
 
 def test_discs_side_by_side_are_broader_than_discs_on_top_of_each_other() -> None:

@@ -71,7 +71,7 @@ def test_resizing_and_jpeg_change_the_map_little() -> None:
 
 
 def test_the_barrier_distance_is_the_range_that_a_path_must_cross() -> None:
-    lab = np.zeros((saliency_cues.GRID, saliency_cues.GRID, 3), np.float32)
+    lab = np.zeros((saliency_cues.FINE, saliency_cues.FINE, 3), np.float32)
     lab[10:30, 10:30, 0] = 40  # a plateau within plains
     lab[15:20, 15:20, 0] = 20  # a basin on the plateau: its way out still leads over 40
     distance = saliency_cues.barrier_distance(lab)
@@ -82,11 +82,28 @@ def test_the_barrier_distance_is_the_range_that_a_path_must_cross() -> None:
 
 
 def test_what_touches_the_border_widely_is_background() -> None:
-    lab = np.zeros((saliency_cues.GRID, saliency_cues.GRID, 3), np.float32)
+    lab = np.zeros((saliency_cues.FINE, saliency_cues.FINE, 3), np.float32)
     lab[16:32, 16:32] = 50
     _, background = saliency_cues.region_contrast(lab)
     middle = background[6:10, 6:10].mean()
     assert background[0].mean() > middle
+
+
+def test_a_surface_that_lies_within_another_contrasts_with_it_as_a_whole() -> None:
+    lab = np.zeros((saliency_cues.FINE, saliency_cues.FINE, 3), np.float32)
+    lab[16:32, 16:32] = 50
+    contrast, _ = saliency_cues.region_contrast(lab)
+    inside = contrast[6:10, 6:10]
+    assert inside.min() > 0.8
+    assert inside.min() > 2 * np.delete(contrast, np.s_[5:11], axis=0).max()
+
+
+def test_one_colour_has_no_contrast() -> None:
+    lab = np.full((saliency_cues.FINE, saliency_cues.FINE, 3), 37.3, np.float32)
+    contrast, _ = saliency_cues.region_contrast(lab)
+    assert contrast.max() == 0
+    assert saliency_cues.border_contrast(lab).max() < 0.01
+    assert saliency_cues.barrier_distance(lab).max() == 0
 
 
 def test_a_mask_is_taken_as_it_is() -> None:

@@ -22,20 +22,24 @@ from qualipy_filters_builtin.convolution import sigmoid
 
 SALIENCY_SIDE = 256
 """Long side, in pixels, of the picture from which the cues are taken."""
-GRID = saliency_cues.GRID // 2
+GRID = saliency_cues.GRID
 """Rows and columns of a saliency map, whatever the shape of the picture."""
+BARRIER, REGION_CONTRAST = 0, 3
+"""Places of two of the cues."""
 
 Float = NDArray[np.float32]
 _MIDDLE = 127
 
+_down, _right = np.meshgrid(*((np.arange(GRID) + 0.5) / GRID - 0.5,) * 2, indexing="ij")
+_position = np.array([4 * _right**2, 4 * _down**2, 2 * _down], dtype=np.float32)
+_off_middle = _position[0] + _position[1]
+_TERMS = 21
+
 
 @derived
 def saliency_cells(image: Image) -> Float:
-    """Return the cues to saliency, ``(24, 24, 12)``; see `saliency_cues.cues`."""
-    cues = saliency_cues.cues(image.pixels(SALIENCY_SIDE))
-    rows = cues[::2] + cues[1::2]
-    result: Float = (rows[:, ::2] + rows[:, 1::2]) * np.float32(1 / 4)
-    return result
+    """Return the cues to saliency, ``(6, 24, 24)``; see `saliency_cues.cues`."""
+    return saliency_cues.cues(image.pixels(SALIENCY_SIDE))
 
 
 @derived
@@ -54,12 +58,17 @@ def saliency_map(image: Image) -> Float:
 
     Notes
     -----
-    On photos with object masks, left out of the fit by photo: F-beta 0.82 and area under the ROC
-    curve 0.93; with the object shrunk to between 0.5 % and 20 % of the area 0.70 and 0.97 (minimum
-    barrier distance with border contrast alone: 0.63 and 0.95).
+    On photos with object masks, left out of the fit by photo, the area under the ROC curve is 0.96
+    over all cells, and 0.91 with the object cropped, or shrunk, moved and repeated; over the cells
+    of a picture, on average 0.97 and 0.95.
     """
     weights, bias = _weights()
-    return sigmoid(terms(saliency_cells(image)) @ weights + bias)
+    # In halves of the map: linear algebra starts threads for larger products, whose number changes
+    # the last bit.
+    halves = terms(saliency_cells(image)).reshape(_TERMS, 2, -1).swapaxes(0, 1)
+    logits = (weights @ halves).reshape(GRID, GRID)
+    logits += bias
+    return sigmoid(logits)
 
 
 def object_mask(image: Image) -> NDArray[np.bool_]:
@@ -141,20 +150,23 @@ def second_to_first(weights: Float) -> float:
 
 
 def terms(cells: Float) -> Float:
-    """Return what the logistic model weighs, ``(24, 24, 21)``: cues, their products and means."""
-    barrier, border, contrast = cells[:, :, 0], cells[:, :, 2], cells[:, :, 3]
-    sharp, off_middle = cells[:, :, 5], cells[:, :, 6] + cells[:, :, 7]
-    products = [
-        barrier * contrast,
-        border * contrast,
-        barrier * border,
-        sharp * contrast,
-        sharp * barrier,
-        off_middle * contrast,
-        barrier * border * contrast,
-    ]
-    means = np.broadcast_to(cells[:, :, :5].mean(axis=(0, 1)), (GRID, GRID, 5))
-    return np.concatenate([cells[:, :, :9], np.stack(products, axis=2), means], axis=2)
+    """Return what the logistic model weighs, ``(21, 24, 24)``.
+
+    The cues, squared distances from the middle and the height, products, and the means of cues.
+    """
+    result = np.empty((_TERMS, GRID, GRID), np.float32)
+    result[:6], result[6:9] = cells, _position
+    barrier, _, border, contrast, _, sharp = cells
+    np.multiply(barrier, contrast, out=result[9])
+    np.multiply(border, contrast, out=result[10])
+    np.multiply(barrier, border, out=result[11])
+    np.multiply(sharp, contrast, out=result[12])
+    np.multiply(sharp, barrier, out=result[13])
+    np.multiply(_off_middle, contrast, out=result[14])
+    np.multiply(result[9], border, out=result[15])
+    means = cells[:5].reshape(5, -1).sum(axis=1) / GRID**2
+    result[16:] = means[:, None, None]
+    return result
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Cues to what stands out in a picture, on a grid of 48 × 48 cells in CIE Lab.
+"""Cues to what stands out in a picture, on a grid of 24 × 24 cells, from its colours in CIE Lab.
 
 Each cue is one paper's answer to "is this the background?": the background reaches the border of
 the picture without crossing an edge (minimum barrier distance), has the border's colours (border
@@ -23,32 +23,39 @@ from qualipy_core.opencv import cv2
 
 Float = NDArray[np.float32]
 
-GRID = 48
-"""Rows and columns of the grid. Finer grids gained nothing against object masks (F-beta 0.79 at
-48, 0.78 at 64, 0.77 at 96 for the barrier distance alone)."""
-CUES = 12
+GRID = 24
+"""Rows and columns of the cues, whatever the shape of the picture."""
+CUES = 6
+FINE = 2 * GRID
+"""Rows and columns of the colours that barriers and contrasts with the border are taken from. Finer
+ones gained nothing against object masks, and coarser ones lose small objects."""
 
-_BORDER = 4  # cells
+_BORDER = 4  # fine cells
 _COLOUR_NOISE = 9.0  # squared Lab units added to the border's variances
-_COARSE = 16  # rows and columns of the grid on which connectivity is computed
+_COARSE = 16  # rows and columns of the grid on which cells are compared with each other
 _SAME_COLOUR = 7.0  # Lab units: what boundary connectivity takes for one surface, after Zhu 2014
-_NEAR, _NEARBY = 0.35, 0.4  # of the picture's side
+_NEAR, _NEARBY, _NEXT = 0.35, 0.4, 0.1  # of the picture's side
+_OTHER_COLOUR = 0.02  # how much of its contrast a cell shares with neighbours of other colours
 _EVEN_BARRIER = 100.0  # Lab units
+_STEPS = 32  # to a Lab unit: barriers are found in 16-bit numbers, in half the time
+_LARGE = 144  # pixels: pictures with longer sides are halved first
 
 _axis = (np.arange(_COARSE, dtype=np.float32) + 0.5) / _COARSE
 _places = np.stack(np.meshgrid(_axis, _axis, indexing="ij"), axis=2).reshape(-1, 2)
-_steps = np.abs(_places[:, None] - _places[None])
-_squares = (_steps**2).sum(axis=2)
-_near = np.exp(-_squares / (2 * _NEAR**2))
-_nearby = np.exp(-_squares / (2 * _NEARBY**2))
-_adjacent = (np.round(_steps.sum(axis=2) * _COARSE) == 1).astype(np.float32)
+# Cells are compared with every second one, the white cells of a chessboard, which stand for all.
+_white = np.flatnonzero(np.indices((_COARSE, _COARSE)).sum(axis=0).ravel() % 2 == 0)
+_squares = ((_places[:, None] - _places[_white]) ** 2).sum(axis=2)
+_near, _nearby, _next = (
+    np.exp(_squares / (-2 * reach**2)).astype(np.float32) for reach in (_NEAR, _NEARBY, _NEXT)
+)
 _inner = np.zeros((_COARSE, _COARSE), np.bool_)
 _inner[1:-1, 1:-1] = True
-_rim = np.flatnonzero(~_inner)
-_down, _right = np.meshgrid(*(np.linspace(-0.5, 0.5, GRID, dtype=np.float32),) * 2, indexing="ij")
-_position = (4 * _right**2, 4 * _down**2, 2 * _down)
-_parity = np.indices((_COARSE, _COARSE)).sum(axis=0).ravel() % 2
-_white, _black = np.flatnonzero(_parity == 0), np.flatnonzero(_parity == 1)
+_all_and_rim = 2 * np.stack([np.ones(len(_white)), ~_inner.ravel()[_white]], axis=1)
+_all_and_rim = _all_and_rim.astype(np.float32)
+_column = np.ones((FINE, 1), np.uint8)
+_together = np.full((1, 3), 1 / _STEPS, np.float32)
+_noise = np.diag([0.0, _COLOUR_NOISE, _COLOUR_NOISE, _COLOUR_NOISE]).astype(np.float32)
+_logarithms = np.log1p(np.arange(256)).astype(np.float32)
 
 
 def cues(pixels: NDArray[np.uint8]) -> Float:
@@ -61,28 +68,24 @@ def cues(pixels: NDArray[np.uint8]) -> Float:
 
     Returns
     -------
-    ndarray of float32, shape (48, 48, 12)
+    ndarray of float32, shape (6, 24, 24)
         Barrier distance (relative, absolute), border contrast, region contrast, probability of
-        object by connectivity, sharpness, squared distances from the middle, height, and L, a, b.
+        background by connectivity, sharpness.
     """
-    small = cv2.resize(pixels, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    unit = small.astype(np.float32) * np.float32(1 / 255)
-    lab: Float = cv2.cvtColor(unit, cv2.COLOR_RGB2Lab).astype(np.float32, copy=False)
-    barrier = barrier_distance(lab)
-    contrast, unconnected = region_contrast(lab)
-    stack = [
-        _stretched(barrier),
-        np.minimum(barrier / _EVEN_BARRIER, 2.0),
-        _stretched(border_contrast(lab)),
-        cv2.resize(contrast, (GRID, GRID)),
-        cv2.resize(unconnected, (GRID, GRID)),
-        _sharpness(pixels),
-        *_position,
-        lab[:, :, 0] / 50 - 1,
-        lab[:, :, 1] / 40,
-        lab[:, :, 2] / 40,
-    ]
-    return np.stack(stack, axis=2).astype(np.float32, copy=False)
+    unit = _cells(pixels).astype(np.float32)
+    unit *= np.float32(1 / 255)
+    lab = np.asarray(cv2.cvtColor(unit, cv2.COLOR_RGB2Lab), dtype=np.float32)
+    barrier, border = barrier_distance(lab), border_contrast(lab)
+    contrast, background = region_contrast(lab)
+    found = np.empty((CUES, GRID, GRID), np.float32)
+    found[1] = _halved(barrier)
+    np.divide(found[1], max(float(barrier.max()), 1e-3), out=found[0])
+    np.minimum(found[1] * np.float32(1 / _EVEN_BARRIER), 2.0, out=found[1])
+    found[2] = _halved(_stretched(border))
+    found[3] = cv2.resize(contrast, (GRID, GRID))
+    found[4] = cv2.resize(background, (GRID, GRID))
+    found[5] = _sharpness(pixels)
+    return found
 
 
 def barrier_distance(lab: Float) -> Float:
@@ -90,17 +93,18 @@ def barrier_distance(lab: Float) -> Float:
 
     The barrier of a path is the range of values along it; the distance is that of the best path
     from the border, summed over L, a and b. Paths are found by sweeping, as in Zhang et al., here
-    once from each border, straight inwards.
+    once from each border, straight inwards: a gradient of morphology whose window ends at the cell.
     """
-    turned = lab.swapaxes(0, 1)
-    values = np.stack([lab, lab[::-1], turned, turned[::-1]], axis=1)  # rows, sweeps, columns, Lab
-    distance = np.maximum.accumulate(values, axis=0)
-    distance -= np.minimum.accumulate(values, axis=0)
-    upright = np.minimum(distance[:, 0], distance[::-1, 1])
-    sideways = np.minimum(distance[:, 2], distance[::-1, 3]).swapaxes(0, 1)
-    nearest = np.minimum(upright, sideways)
-    result: Float = nearest[:, :, 0] + nearest[:, :, 1] + nearest[:, :, 2]
-    return result
+    size = len(lab)
+    steps = (lab * np.float32(_STEPS)).astype(np.int16)
+    both = np.concatenate([steps, cv2.transpose(steps)], axis=1)
+    from_start, from_end = (
+        cv2.morphologyEx(both, cv2.MORPH_GRADIENT, _column[:size], anchor=(0, end))
+        for end in (size - 1, 0)
+    )
+    nearer = cv2.min(from_start, from_end)
+    nearest = cv2.min(nearer[:, :size], cv2.transpose(nearer[:, size:]))
+    return np.asarray(cv2.transform(nearest.astype(np.float32), _together), dtype=np.float32)
 
 
 def border_contrast(lab: Float) -> Float:
@@ -110,100 +114,95 @@ def border_contrast(lab: Float) -> Float:
     for an object may cover one of them.
     """
     depth, size = _BORDER, len(lab)
-    turned = lab.swapaxes(0, 1)
-    sides = np.stack([lab[:depth], lab[-depth:], turned[:depth], turned[-depth:]])
-    colours = sides.reshape(4, depth * size, 3)
-    mean = colours.mean(axis=1, keepdims=True)
-    offsets = colours - mean
-    spread = offsets.swapaxes(1, 2) @ offsets / np.float32(depth * size)
-    spread += _COLOUR_NOISE * np.eye(3, dtype=np.float32)
-    away = lab.reshape(-1, 3).T - mean.swapaxes(1, 2)  # sides, Lab, cells
-    squares = ((np.linalg.inv(spread) @ away) * away).sum(axis=1)
-    distance = np.sqrt(np.maximum(squares, 0))
+    colours = np.ones((4, size, size), np.float32)  # 1, L, a, b
+    colours[1:] = lab.transpose(2, 0, 1)
+    sides = np.empty((4, 4, depth, size), np.float32)
+    sides[0], sides[1] = colours[:, :depth], colours[:, -depth:]
+    turned = colours.swapaxes(1, 2)
+    sides[2], sides[3] = turned[:, :depth], turned[:, -depth:]
+    flat = sides.reshape(4, 4, depth * size)
+    moments = flat @ flat.swapaxes(1, 2) / np.float32(depth * size) + _noise
+    # With the 1 before the colour, the root of second moments takes off the mean as well.
+    whiten = np.linalg.inv(np.linalg.cholesky(moments))[:, 1:]
+    white = whiten.reshape(12, 4) @ colours.reshape(4, -1)
+    white *= white
+    thirds = white.reshape(4, 3, -1)
+    distance = thirds[:, 0] + thirds[:, 1]
+    distance += thirds[:, 2]
+    np.sqrt(distance, out=distance)
     distance /= np.maximum(distance.max(axis=1, keepdims=True), 1)
-    result: Float = (distance.sum(axis=0) - distance.max(axis=0)).astype(np.float32)
+    result: Float = distance.sum(axis=0) - distance.max(axis=0)
     return result.reshape(size, size)
 
 
 def region_contrast(lab: Float) -> tuple[Float, Float]:
-    """Return optimised contrast with the background, and the probability of not being it.
+    """Return optimised contrast with the background, and the probability of being it.
 
     Two maps ``(16, 16)`` in [0, 1]. Boundary connectivity is the share that a surface has of the
-    border over the root of its area; contrast is weighted by it and made smooth by least squares,
-    as in Zhu et al., with cells of a grid for superpixels and nearness for geodesic distance.
+    border over the root of its area; contrast is weighted by it, as in Zhu et al., with cells of a
+    grid for superpixels and nearness for geodesic distance. What they then minimise over the
+    picture, ``Σ contrast (x - 1)² + Σ background x²``, with x smooth, is here minimised for each
+    cell with one x for those next to it of its colour: contrast over contrast and background.
     """
-    cells = cv2.resize(lab, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA).reshape(-1, 3)
-    light, red, blue = (channel[:, None] - channel for channel in cells.T)
-    squares = light * light + red * red + blue * blue
-    alike = np.exp(squares * (-0.5 / _SAME_COLOUR**2))
-    surface = alike * _near
-    connectivity = surface[:, _rim].sum(axis=1) / np.sqrt(surface.sum(axis=1))
-    background = 1 - np.exp(-(connectivity**2) / 2)
-    # Not `@`: BLAS starts threads for it, whose number changes the last bit.
-    contrast = _stretched(np.einsum("ij,j->i", np.sqrt(squares) * _nearby, background))
-    smooth = (alike + 0.1) * _adjacent
-    optimised = _stretched(_smoothed(contrast, smooth, background + contrast))
     shape = (_COARSE, _COARSE)
-    return optimised.reshape(shape), background.astype(np.float32).reshape(shape)
+    cells = cv2.resize(lab, shape, interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    squares = _squared_distances(np.asarray(cells, dtype=np.float32))
+    alike = np.asarray(cv2.exp(squares * np.float32(-0.5 / _SAME_COLOUR**2)), dtype=np.float32)
+    area, rim = ((alike * _near) @ _all_and_rim).T
+    background = 1 - np.exp(rim * rim / (-2 * area))
+    distance = cv2.sqrt(squares)
+    distance *= _nearby
+    # A row of cells at a time: linear algebra starts threads for larger ones, whose number changes
+    # the last bit.
+    weighted = distance.reshape(_COARSE, _COARSE, -1) @ background[_white]
+    contrast = _stretched(weighted).ravel()
+    alike += np.float32(_OTHER_COLOUR)
+    alike *= _next
+    held = np.array([contrast, contrast + background])[:, _white]
+    gained, given = (alike @ held.T).T
+    optimised = _stretched(gained / np.maximum(given, 1e-6))
+    return optimised.reshape(shape), background.reshape(shape)
 
 
-def _smoothed(target: Float, smooth: Float, hold: Float) -> Float:
-    """Return x that minimises ``Σ smooth (xᵢ - xⱼ)² + Σ hold xᵢ² - 2 Σ target xᵢ``.
-
-    Cells are coloured like a chessboard. White ones have black neighbours alone, so the black ones
-    follow from them, and half of the equations are left to solve.
-    """
-    diagonal = smooth.sum(axis=1) + hold
-    between = smooth[_white[:, None], _black]
-    share = between / diagonal[_black]
-    # In lots, for which linear algebra starts no threads.
-    system = -(share.reshape(_COARSE, -1, len(_black)) @ between.T).reshape(between.shape)
-    system.ravel()[:: len(_white) + 1] += diagonal[_white]
-    found = np.empty_like(target)
-    known = target[_white] + (share * target[_black]).sum(axis=1)
-    found[_white] = _solved(system, known)
-    mean = (between * found[_white][:, None]).sum(axis=0)
-    found[_black] = (target[_black] + mean) / diagonal[_black]
-    return found
-
-
-def _solved(system: Float, known: Float) -> Float:
-    """Return x with ``system x = known``, for a symmetric, diagonally dominant system.
-
-    Conjugate gradients (Hestenes & Stiefel 1952, doi:10.6028/jres.049.044) rather than a library's
-    factorisation, which starts threads: their number changes the last bit, and on a busy machine
-    they wait for each other a hundred times as long as the work takes.
-    """
-    matrix = system.astype(np.float64)
-    diagonal = matrix.diagonal()
-    x = known / diagonal
-    rest = known - np.einsum("ij,j->i", matrix, x)
-    enough = 1e-7 * float(np.abs(known).max())
-    direction, product = np.zeros_like(rest), 1.0
-    for _ in range(len(known)):
-        if float(np.abs(rest).max()) <= enough:
-            break
-        scaled = rest / diagonal
-        before, product = product, float((rest * scaled).sum())
-        direction = scaled + product / before * direction
-        image = np.einsum("ij,j->i", matrix, direction)
-        step = product / float((direction * image).sum())
-        x = x + step * direction
-        rest = rest - step * image
-    return x.astype(np.float32)
+def _squared_distances(cells: Float) -> Float:
+    """Return |x - y|² of all cells to the white ones: (x, |x|², 1) by (-2y, 1, |y|²)."""
+    left, right = np.ones((5, len(cells)), np.float32), np.ones((5, len(_white)), np.float32)
+    colours = left[:3]
+    np.subtract(cells.T, cells[0][:, None], out=colours)  # small numbers lose less by rounding
+    powers = colours * colours
+    np.add(powers[0], powers[1], out=left[3])
+    np.add(left[3], powers[2], out=left[3])
+    np.multiply(colours[:, _white], -2, out=right[:3])
+    right[4] = left[3, _white]
+    squares: Float = left.T @ right
+    return np.abs(squares, out=squares)  # rounding may have left equal colours just below 0
 
 
 def _sharpness(pixels: NDArray[np.uint8]) -> Float:
     luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=1))
-    cells = cv2.resize(edges, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float32)
-    logarithm = np.log1p(cells)
-    result: Float = logarithm - logarithm.mean()
+    cells = _halved(cv2.LUT(_cells(edges), _logarithms))
+    result: Float = cells - cells.sum() / cells.size
     return result
 
 
-def _stretched(values: NDArray[np.floating]) -> Float:
+def _cells(pixels: cv2.typing.MatLike) -> NDArray[np.uint8]:
+    """Return the mean of each fine cell."""
+    height, width = pixels.shape[:2]
+    if min(height, width) >= _LARGE:  # halving is quick, and leaves a quarter to the slow averaging
+        even = pixels[: height // 2 * 2, : width // 2 * 2]
+        pixels = cv2.resize(even, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    fine = cv2.resize(pixels, (FINE, FINE), interpolation=cv2.INTER_AREA)
+    return np.asarray(fine, dtype=np.uint8)
+
+
+def _halved(fine: cv2.typing.MatLike) -> Float:
+    half = cv2.resize(fine, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    return np.asarray(half, dtype=np.float32)
+
+
+def _stretched(values: Float) -> Float:
     """Return values moved and scaled to [0, 1]; flat ones become 0."""
-    lifted = values - values.min()
-    result: Float = (lifted / max(float(lifted.max()), 1e-3)).astype(np.float32)
+    low, high = cv2.minMaxLoc(values)[:2]
+    result: Float = (values - low) * np.float32(1 / max(high - low, 1e-3))
     return result
