@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qualipy_filters_builtin.quantiles import percentiles, quantile
+from qualipy_filters_builtin.quantiles import nearest_percentiles, percentiles, quantile
 
 NUMBERS = arrays(
     np.float32,
@@ -21,6 +21,14 @@ SHARES = st.lists(st.floats(0, 100), min_size=1, max_size=4)
 def test_percentiles_of_rows_are_those_of_numpy(values, shares):
     expected = np.percentile(values.astype(np.float64), shares, axis=1).T
     np.testing.assert_allclose(percentiles(values, shares), expected, rtol=1e-6, atol=1e-3)
+
+
+@given(NUMBERS, SHARES)
+def test_nearest_percentiles_are_numbers_next_to_those_of_numpy(values, shares):
+    found = nearest_percentiles(values, tuple(shares))
+    lower = np.percentile(values, shares, method="lower")
+    higher = np.percentile(values, shares, method="higher")
+    assert ((found == lower) | (found == higher)).all()
 
 
 @given(NUMBERS, st.floats(0, 1))

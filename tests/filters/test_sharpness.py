@@ -8,8 +8,11 @@ from qualipy_core import Image
 from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.sharpness import (
     CELL,
+    DIRECTED,
     DIRECTIONS,
     LEVELS,
+    cell_energies,
+    cell_tensors,
     edge_slopes,
     gradient_tensors,
     missing_detail,
@@ -26,7 +29,8 @@ def blurred(pixels, sigma):
 def test_maps_cover_the_picture_in_cells():
     image = Image.open(np.ascontiguousarray(PHOTO[:300, :450]))
     cells = (-(-300 // CELL), -(-450 // CELL))
-    assert gradient_tensors(image).shape == (LEVELS, 3, *cells)
+    assert gradient_tensors(image).shape == (DIRECTED, 3, *cells)
+    assert {cell_energies(image, octave).shape for octave in range(LEVELS)} == {cells}
     assert edge_slopes(image).shape == (4, *cells)
     assert tone_ranges(image).shape == cells
     assert missing_detail(image).shape == (DIRECTIONS,)
@@ -37,6 +41,7 @@ def test_maps_cover_the_picture_in_cells():
 def test_an_even_picture_has_no_gradient_and_no_range(size, tone):
     image = Image.open(np.full((*size, 3), tone, np.uint8))
     assert not gradient_tensors(image).any()
+    assert not any(cell_energies(image, octave).any() for octave in range(LEVELS))
     assert not edge_slopes(image).any()
     assert not tone_ranges(image).any()
     assert np.isfinite(missing_detail(image)).all()
@@ -50,6 +55,26 @@ def test_a_step_has_half_its_height_as_slope_and_its_height_as_range():
     assert across.max() == pytest.approx(50)
     assert along.max() == pytest.approx(0)
     assert tone_ranges(image).max() == 100
+
+
+@pytest.mark.parametrize("octave", range(DIRECTED))
+def test_a_cells_tensor_is_the_mean_of_its_squared_derivatives(octave):
+    luma = cv2.cvtColor(PHOTO, cv2.COLOR_RGB2GRAY).astype(np.float64)
+    for _ in range(octave):
+        luma = cv2.pyrDown(luma)
+    x, y = (cv2.Sobel(luma, cv2.CV_64F, *order) / 8 for order in ((1, 0), (0, 1)))
+    side = CELL >> octave
+    shape = (luma.shape[0] // side, side, luma.shape[1] // side, side)
+    expected = [np.reshape(product, shape).mean(axis=(1, 3)) for product in (x * x, x * y, y * y)]
+    close = pytest.approx(np.stack(expected), rel=1e-3, abs=1.0)
+    assert cell_tensors(Image.open(PHOTO), octave) == close
+
+
+def test_the_energy_of_a_ramp_is_that_of_its_slope_in_every_octave():
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 256, axis=0).repeat(3, axis=2)
+    for octave in range(LEVELS - 1):
+        inside = cell_energies(Image.open(ramp), octave)[4:-4, 4:-4]
+        assert inside == pytest.approx(np.full_like(inside, 4.0**octave), rel=0.05)
 
 
 def test_a_blurred_edge_is_less_steep_but_of_the_same_range():

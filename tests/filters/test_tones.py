@@ -61,3 +61,10 @@ def test_the_tones_of_a_large_photo_are_those_of_a_small_one():
     assert max(large.shape) > TONES_SIDE
     difference = np.abs(np.cumsum(tone_histogram(Image(photo)) - tone_histogram(Image(large))))
     assert difference.max() < 0.02
+
+
+def test_a_picture_is_blown_where_all_its_channels_are():
+    picture = np.random.default_rng(2).integers(240, 256, (60, 90, 3), np.uint8)
+    picture[:20], picture[:, :10] = 90, 30
+    mask = blown_mask(Image(picture))
+    assert ((mask > 0) == (picture >= 248).all(axis=2)).all()

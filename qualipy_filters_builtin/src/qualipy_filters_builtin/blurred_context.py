@@ -7,6 +7,8 @@ what has contrast counts: a clear sky or a plain wall is even, not blurred.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,10 +16,11 @@ from qualipy_core import Explanation, Image, TrainableFilter, derived
 from qualipy_core.explanation import Lines
 from qualipy_filters_builtin.blur_map import blur_map
 from qualipy_filters_builtin.sharpness import (
+    cell_energies,
     edge_slopes,
-    gradient_tensors,
     missing_detail,
     tone_ranges,
+    with_neighbours,
 )
 from qualipy_filters_builtin.sharpness_spread import NAMES, sharpness_spread
 
@@ -42,6 +45,7 @@ _ENERGY_FLOOR = 0.02
 """Squared luma levels per pixel: what is left in an even area."""
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 
 
 class BlurredContext(TrainableFilter):
@@ -80,7 +84,7 @@ class BlurredContext(TrainableFilter):
     the widths of edges, of contrast octave by octave, of tone and of saturation. They tell what is
     blurred from what is only even, such as skies and walls, which are brighter or paler as well.
 
-    On labelled photos, held-out, the balanced accuracy at 0.5 is 0.91: 0.87 on real photos, nearly
+    On labelled photos, held-out, the balanced accuracy at 0.5 is 0.92: 0.89 on real photos, nearly
     all right on artificial ones.
 
     References
@@ -119,17 +123,23 @@ class BlurredContext(TrainableFilter):
             Natural logarithms of slopes (the first three), shares of the picture, nats; then
             `sharpness_spread`.
         """
-        ranges = tone_ranges(image).astype(np.float64)
-        mean = _slopes(image).mean(axis=0)
-        weights = ranges / (ranges + _EVEN_RANGE)
-        sharpness = np.log(mean + _LEAST_SLOPE)
+        ranges = tone_ranges(image)
+        slopes = _slopes(image).mean(axis=0)
+        weights = ranges / (ranges + np.float32(_EVEN_RANGE))
+        border, peak = _quantiles(
+            slopes,
+            np.stack([weights * _border(ranges.shape), weights]),
+            (_CONTEXT_QUANTILE, _PEAK_QUANTILE),
+        )
+        beyond = _beyond(np.stack([_BLURRED_SLOPE - slopes, slopes - _SHARP_SLOPE]))
+        blurred, sharp = (weights * beyond).reshape(2, -1).mean(axis=1)
         compared = np.array(
             [
-                _quantile(sharpness, weights * _border(ranges.shape), _CONTEXT_QUANTILE),
-                _quantile(sharpness, weights, _PEAK_QUANTILE),
+                np.log(border + _LEAST_SLOPE),
+                np.log(peak + _LEAST_SLOPE),
                 missing_detail(image).max(),
-                (weights * _beyond(_BLURRED_SLOPE - mean)).mean(),
-                (weights * _beyond(mean - _SHARP_SLOPE)).mean(),
+                blurred,
+                sharp,
                 1.0 - weights.mean(),
                 _divergence(image),
             ]
@@ -157,38 +167,42 @@ class BlurredContext(TrainableFilter):
 
 
 @derived
-def _slopes(image: Image) -> Floats:
+def _slopes(image: Image) -> Singles:
     """The steepest slopes of the cells against their ranges of tones, (4, rows, columns)."""
-    ranges = tone_ranges(image).astype(np.float64)
-    floor = _RANGE_FLOOR + _RANGE_SHARE * ranges.mean()
-    return np.asarray(edge_slopes(image) / (ranges + floor))
+    ranges = tone_ranges(image)
+    floor = _RANGE_FLOOR + _RANGE_SHARE * float(ranges.mean())
+    return np.asarray(edge_slopes(image) / (ranges + np.float32(floor)))
 
 
-def _border(shape: tuple[int, int]) -> Floats:
+@lru_cache(maxsize=16)
+def _border(shape: tuple[int, int]) -> Singles:
     """1 for the cells near the border, next to 0 for the others."""
     rows, columns = shape
     y = (np.arange(rows) + 0.5) / rows
     x = (np.arange(columns) + 0.5) / columns
     distance = np.minimum(np.minimum(y, 1 - y)[:, None], np.minimum(x, 1 - x)[None, :])
-    return np.where(distance < _BORDER, 1.0, 1e-6)
+    return np.where(distance < _BORDER, 1.0, 1e-6).astype(np.float32)
 
 
-def _quantile(values: Floats, weights: Floats, quantile: float) -> float:
-    """The weighted quantile; the plain one when nothing weighs."""
-    order = np.argsort(values, axis=None)
-    cumulative = np.cumsum(weights.ravel()[order] + 1e-9)
-    index = np.searchsorted(cumulative, quantile * cumulative[-1])
-    return float(values.ravel()[order[min(int(index), order.size - 1)]])
+def _quantiles(values: Singles, weights: Singles, quantiles: tuple[float, ...]) -> list[float]:
+    """One weighted quantile for each row of weights; the plain one where nothing weighs."""
+    order = values.argsort(axis=None)
+    ordered = weights.reshape(len(weights), -1)[:, order].astype(np.float64) + 1e-9
+    found = []
+    for cumulative, quantile in zip(ordered.cumsum(axis=1), quantiles, strict=True):
+        index = min(int(cumulative.searchsorted(quantile * cumulative[-1])), order.size - 1)
+        found.append(float(values.flat[order[index]]))
+    return found
 
 
-def _beyond(excess: Floats) -> Floats:
+def _beyond(excess: Singles) -> Singles:
     """From 0 to 1 as the excess goes from negative to positive."""
-    return 0.5 + 0.5 * np.tanh(excess / (2 * _SLOPE_BLEND))
+    return np.asarray(0.5 + 0.5 * np.tanh(excess / np.float32(2 * _SLOPE_BLEND)))
 
 
 def _divergence(image: Image) -> float:
-    tensors = gradient_tensors(image).astype(np.float64)
-    fine, coarse = (tensors[level, 0] + tensors[level, 2] for level in (_FINE, _COARSE))
-    fine, coarse = fine + _ENERGY_FLOOR, coarse + _ENERGY_FLOOR
-    fine, coarse = fine / fine.sum(), coarse / coarse.sum()
+    """How differently fine and coarse contrast are spread over the picture, in nats."""
+    energies = np.stack([cell_energies(image, octave) for octave in (_FINE, _COARSE)])
+    contrast = with_neighbours(energies).reshape(2, -1).astype(np.float64) + _ENERGY_FLOOR
+    fine, coarse = contrast / contrast.sum(axis=1, keepdims=True)
     return float((fine * np.log(fine / coarse)).sum())

@@ -9,8 +9,8 @@ means of many: noise and single coloured specks are gone.
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Any
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from qualipy_core import Image, derived
 from qualipy_core.opencv import cv2
 
-THUMBNAIL_SIDE = 128
+THUMBNAIL_SIDE = 64
 """The long side, in pixels, of the picture that colours are measured on."""
-_SHARED_SIDE = 512  # other filters ask for this one, too, and it is a multiple: cheap to reduce
+_SHARED_SIDE = 256  # other filters ask for this one, too
 
 TONE_RANGES = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)
 """Shares of the pixels, sorted by luma, that bound the tone ranges: narrow at the ends, where a
@@ -29,48 +29,34 @@ curve that lifts blacks or tints whites shows best."""
 CHANNEL_LEVELS = (0.005, 0.02, 0.1, 0.5, 0.9, 0.98, 0.995)
 """Quantiles of the channels."""
 
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
-_FINE_LUMA = 256  # parts of a grey level, by which pixels are put in order
-
-
-def thumbnail(image: Image) -> NDArray[np.uint8]:
-    """Return the pixels of a thumbnail as a list.
-
-    Parameters
-    ----------
-    image : Image
-        The picture.
-
-    Returns
-    -------
-    ndarray of uint8, shape (n, 3)
-        Red, green, blue.
-    """
-    return small_picture(image).reshape(-1, 3)
+_LUMA = np.array([77, 150, 29], dtype=np.uint16)  # ITU-R BT.601, in parts of 256
+_UNITS = np.array([[1 / 255], [1 / 510]])  # of the colour differences, as they are counted
+_CHROMA_UNITS = 8 * 255
+_APART = 4096  # more than any difference of colours and any chroma, as they are counted
 
 
 @derived
-def small_picture(image: Image) -> NDArray[np.uint8]:
-    """Return the thumbnail that colours are measured on.
+def small_picture(image: Image, side: int) -> NDArray[np.uint8]:
+    """Return a thumbnail.
 
     Parameters
     ----------
     image : Image
         The picture.
+    side : int
+        The long side, in pixels, at most.
 
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        Long side at most 128 pixels.
+        A pixel is a mean of some in the middle of those that it stands for.
     """
-    pixels: NDArray[Any] = image.pixels(_SHARED_SIDE)
-    longest = max(pixels.shape[:2])
-    while longest > THUMBNAIL_SIDE:  # halves: a fifth of the cost of areas of any size
-        scale = max(THUMBNAIL_SIDE / longest, 0.5)
-        height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
-        longest = max(height, width)
-    return pixels
+    pixels = image.pixels(_SHARED_SIDE)
+    scale = side / max(pixels.shape[:2])
+    if scale >= 1.0:
+        return pixels
+    height, width = (max(1, round(length * scale)) for length in pixels.shape[:2])
+    return cv2.resize(pixels, (width, height)).astype(np.uint8, copy=False)
 
 
 @derived
@@ -87,28 +73,28 @@ def channel_levels(image: Image) -> NDArray[np.float64]:
     ndarray of float64, shape (7, 3)
         At `CHANNEL_LEVELS`, for red, green, blue, in [0, 1].
     """
-    pixels = thumbnail(image)
-    places = np.rint(np.array(CHANNEL_LEVELS) * (len(pixels) - 1))
-    up_to = [np.cumsum(np.bincount(channel, minlength=256)) for channel in pixels.T]
-    levels = [np.searchsorted(counts, places, side="right") for counts in up_to]
-    return np.stack(levels, axis=1) / 255
+    channels = small_picture(image, THUMBNAIL_SIDE).reshape(-1, 3).T
+    places = [round(share * (channels.shape[1] - 1)) for share in CHANNEL_LEVELS]
+    # Stable sorting is fastest for 8 and 16 bits, here and below.
+    return np.sort(channels, axis=1, kind="stable")[:, places].T / 255
 
 
 @derived
-def darkest_first(image: Image) -> NDArray[np.intp]:
-    """Return the places of the thumbnail's pixels in the order of their luma.
+def darkest_first(image: Image, side: int) -> NDArray[np.intp]:
+    """Return the places of a thumbnail's pixels in the order of their luma.
 
     Parameters
     ----------
     image : Image
         The picture.
+    side : int
+        The thumbnail's.
 
     Returns
     -------
     ndarray of intp, shape (n,)
     """
-    # Stable sorting is fastest for 16 bits.
-    luma = ((thumbnail(image) @ _LUMA) * np.float32(_FINE_LUMA)).astype(np.uint16)
+    luma = small_picture(image, side).reshape(-1, 3) @ _LUMA
     return np.argsort(luma, kind="stable")
 
 
@@ -128,22 +114,51 @@ def tone_colors(image: Image) -> NDArray[np.float64]:
         blue less the others; the chroma that a tenth of its pixels stays below; the spread of
         the colours (sum of both standard deviations).
     """
-    pixels = thumbnail(image)
-    red, green, blue = pixels[darkest_first(image)].T / np.float32(255)
-    colors = np.stack([red - green, blue - (red + green) / 2])
-    chroma = np.hypot(*colors)
-    count = len(pixels)
-    sums = np.zeros((2, 2, count + 1))  # of the colours and of their squares, up to each place
-    np.cumsum(colors, axis=1, out=sums[0, :, 1:])
-    np.cumsum(colors**2, axis=1, out=sums[1, :, 1:])
-    found = np.empty((len(TONE_RANGES) - 1, 4))
-    for row, (low, high) in enumerate(pairwise(TONE_RANGES)):
-        first = min(int(low * count), count - 1)
-        end = max(first + 1, int(high * count))
-        size = end - first
-        middle, tenth = (size - 1) // 2, (size - 1) // 10
-        medians = np.partition(colors[:, first:end], middle, axis=1)[:, middle]
-        mean, square = (sums[:, :, end] - sums[:, :, first]) / size
-        spread = np.sqrt(np.maximum(square - mean**2, 0)).sum()
-        found[row] = (*medians, np.partition(chroma[first:end], tenth)[tenth], spread)
-    return found
+    pixels = small_picture(image, THUMBNAIL_SIDE).reshape(-1, 3)
+    ranges = _ranges(len(pixels))
+    red, green, blue = pixels.take(
+        darkest_first(image, THUMBNAIL_SIDE)[ranges.members], axis=0
+    ).T.astype(np.int16)
+    measured = np.stack([red - green, 2 * blue - red - green, red])  # the last is to be the chroma
+    colors = measured[:2] * _UNITS
+    squares = colors * colors
+    measured[2] = np.rint(np.sqrt(squares[0] + squares[1]) * _CHROMA_UNITS)
+    mean, square = np.add.reduceat([colors, squares], ranges.firsts, axis=2) / ranges.sizes
+    spread = np.sqrt(np.maximum(square - mean * mean, 0)).sum(axis=0)
+    # All ranges are sorted at once: what is added keeps them apart.
+    ordered = np.sort(measured + ranges.apart[ranges.of_member], axis=1, kind="stable")
+    medians = (ordered[:2, ranges.middles] - ranges.apart) * _UNITS
+    chroma = (ordered[2, ranges.tenths] - ranges.apart) / _CHROMA_UNITS
+    return np.stack([*medians, chroma, spread], axis=1)
+
+
+class _Ranges(NamedTuple):
+    """Where the tone ranges lie among pixels that are sorted by luma."""
+
+    members: NDArray[np.intp]  # of the first range, then of the second …
+    of_member: NDArray[np.intp]  # the range of each of these
+    firsts: NDArray[np.intp]  # where each range begins among the members; shape (8,), as below
+    sizes: NDArray[np.intp]
+    middles: NDArray[np.intp]
+    tenths: NDArray[np.intp]
+    apart: NDArray[np.int16]  # what is added to the measurements of each
+
+
+@lru_cache(maxsize=64)
+def _ranges(count: int) -> _Ranges:
+    """The tone ranges of so many pixels; of a few, they share some."""
+    lows = np.minimum((np.array(TONE_RANGES[:-1]) * count).astype(np.intp), count - 1)
+    highs = np.maximum((np.array(TONE_RANGES[1:]) * count).astype(np.intp), lows + 1)
+    sizes = highs - lows
+    members = np.concatenate([np.arange(*ends) for ends in zip(lows, highs, strict=True)])
+    firsts = np.cumsum(sizes) - sizes
+    number = np.arange(len(sizes))
+    return _Ranges(
+        members,
+        np.repeat(number, sizes),
+        firsts,
+        sizes,
+        firsts + (sizes - 1) // 2,
+        firsts + (sizes - 1) // 10,
+        (number * _APART).astype(np.int16),
+    )

@@ -15,6 +15,7 @@ Beside letterbox bars at least one side shows neither.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,20 +35,21 @@ _SAME = 12
 """Colours differ when a channel differs by more than this (JPEG noise and paper grain don't)."""
 _STEP = 28
 """A change is strong when a channel changes by more than this."""
-_GRAIN, _EDGE_GRAIN = 9, 5
-"""Pixels are averaged along the side over 9: a texture's grain, no straight edge. For an edge five
-of these means are averaged again."""
-_COLUMN = 3
-"""Pixels along the side from one of these means to the next, a column below."""
+_GRAIN = 3
+"""A column is a mean of so many pixels along the side: a texture's grain, no straight edge."""
+_APART, _APART_FROM = 3, 300
+"""The distance of these pixels, for a short side of so many or more; columns touch each other."""
+_EDGE_GRAIN = 3
+"""For an edge, so many columns are averaged again."""
 _THICKNESS = 3
 """Pixels are averaged over this depth on both sides of an edge."""
-_LAG = 8
+_LAG = 3
 """Along a frame the colour stays, or drifts slowly: it is compared at this distance, in columns."""
 _CALM = 2.0
 """The weight of strong changes outside the straight edge against those along it."""
 _EVEN_AGREEMENT = 0.40
-"""The agreement with which the degree is 0.5 (tuned on labelled photos: below 0.28 without a frame,
-above 0.43 with one; balanced accuracy 1.00)."""
+"""The agreement with which the degree is 0.5 (tuned on labelled photos: below 0.31 without a frame,
+above 0.44 with one; balanced accuracy 1.00)."""
 _STEEPNESS = 4
 _SMALLEST = 48
 """The short side, in pixels, of the smallest picture in which a frame can be told."""
@@ -146,72 +148,113 @@ class _Edge(NamedTuple):
 @derived
 def _edges(image: Image) -> tuple[_Edge, ...]:
     """The candidates at the top, bottom, left and right; none in a picture too small."""
-    return tuple([_edge(strip) for strip in _strips(image.pixels(_SIDE))])
+    pixels = image.pixels(_SIDE)
+    if min(pixels.shape[:2]) < _SMALLEST:
+        return ()
+    borders = _borders(pixels)
+    both = zip(_common_onsets(borders), _straight_edges(borders), strict=True)
+    return tuple([max(edges, key=lambda edge: edge.agreement) for edges in both])
 
 
-def _strips(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """The four sides' borders in columns, each turned so that the rim is its first row."""
+class _Borders(NamedTuple):
+    """The borders of the four sides, in columns, side by side; the rim is their first row."""
+
+    strip: NDArray[np.uint8]  # (depth, column, channel); a border less deep repeats its last row
+    starts: list[int]  # the first column of each side
+    counts: list[int]  # its number of columns
+    depths: list[int]  # its own depth
+
+
+def _borders(pixels: NDArray[np.uint8]) -> _Borders:
     height, width = pixels.shape[:2]
-    if min(height, width) < _SMALLEST:
-        return []
+    apart = max(1, min(_APART, round(_APART * min(height, width) / _APART_FROM)))
     down, along = int(height * _DEEPEST), int(width * _DEEPEST)
     top, left = int(height * _CORNER), int(width * _CORNER)
-    across, upright = slice(left, width - left), slice(top, height - top)
-    views = [
-        pixels[:down, across],
-        cv2.flip(pixels[height - down :, across], 0),
-        cv2.rotate(pixels[upright, :along], cv2.ROTATE_90_CLOCKWISE),
-        cv2.rotate(pixels[upright, width - along :], cv2.ROTATE_90_COUNTERCLOCKWISE),
+    across, upright = pixels[:, left : width - left], pixels[top : height - top]
+    sides = [
+        _columns(cv2.transpose(across[:down]), apart),
+        cv2.flip(_columns(cv2.transpose(across[height - down :]), apart), 1),
+        _columns(upright[:, :along], apart),
+        cv2.flip(_columns(upright[:, width - along :], apart), 1),
     ]
-    return [_columns(view.astype(np.uint8, copy=False)) for view in views]
+    depths, counts = [side.shape[1] for side in sides], [len(side) for side in sides]
+    equal = [
+        cv2.copyMakeBorder(side, 0, 0, 0, max(depths) - depth, cv2.BORDER_REPLICATE)
+        for side, depth in zip(sides, depths, strict=True)
+    ]
+    strip = cv2.transpose(cv2.vconcat(equal)).astype(np.uint8, copy=False)
+    return _Borders(strip, [0, *accumulate(counts[:-1])], counts, depths)
 
 
-def _columns(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A border with means of `_GRAIN` pixels along the side, one for every `_COLUMN` pixels."""
-    smooth = cv2.blur(view, (_GRAIN, 1))
-    size = (round(view.shape[1] / _COLUMN), len(view))
-    return cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+def _columns(rows: NDArray[Any], apart: int) -> NDArray[Any]:
+    """Means of `_GRAIN` rows of pixels at this distance from each other."""
+    step = _GRAIN * apart
+    count = len(rows) // step
+    first = (len(rows) - count * step) // 2 + apart // 2  # in the middle: mirrors alike
+    parts = [rows[first + part * apart :: step][:count] for part in range(_GRAIN)]
+    total = np.add(parts[0], parts[1], dtype=np.uint16)
+    for part in parts[2:]:
+        total += part
+    return np.asarray(cv2.convertScaleAbs(total, alpha=1 / _GRAIN))
 
 
-def _edge(strip: NDArray[np.uint8]) -> _Edge:
-    """How much a border looks like a frame's, and where that would end."""
-    edges_end = int(len(strip) * _DEEPEST_EDGE / _DEEPEST)
-    return max(_common_onset(strip), _straight_edge(strip[:edges_end]), key=lambda e: e.agreement)
-
-
-def _common_onset(strip: NDArray[np.uint8]) -> _Edge:
-    """The share of columns that leave the colour of a steady rim at one depth."""
-    rim = strip[:1]
-    left = _differ(strip, np.repeat(rim, len(strip), axis=0), _SAME)
+def _common_onsets(borders: _Borders) -> list[_Edge]:
+    """For each side, the share of columns that leave the colour of a steady rim at one depth."""
+    strip, rim = borders.strip, borders.strip[:1]
+    alike = _alike(strip, np.repeat(rim, len(strip), axis=0), _SAME)
     # The first depth at which each column has left its rim's colour; 0, the rim itself, is never.
-    onsets = np.bincount(left.argmax(axis=0), minlength=len(left) + 1)
-    onsets[0] = 0
-    near = onsets[:-1] + onsets[1:] + np.append(onsets[2:], 0)
-    together = near.max()
-    lag = min(_LAG, rim.shape[1] // 2)
-    steady = 1.0 - _differ(rim[:, lag:], rim[:, :-lag], _SAME).mean() / 255.0
-    return _Edge(float(together / left.shape[1] * steady), float(near.argmax() + 1))
+    onsets = (cv2.transpose(alike) == 0).argmax(axis=1)
+    onsets += np.repeat(np.arange(4) * (len(strip) + 1), borders.counts)
+    columns = np.bincount(onsets, minlength=4 * (len(strip) + 1)).reshape(4, -1)
+    columns[:, 0] = 0
+    near = columns[:, :-1] + columns[:, 1:]
+    near[:, :-1] += columns[:, 2:]
+    most = near.argmax(axis=1).tolist()
+    lag = min(_LAG, min(borders.counts) // 2)
+    steady = _alike(rim[:, lag:], rim[:, :-lag], _SAME)[0]
+    edges = []
+    for side, (start, count) in enumerate(zip(borders.starts, borders.counts, strict=True)):
+        share = np.count_nonzero(steady[start : start + count - lag]) / (count - lag)
+        together = float(near[side, most[side]]) / count
+        edges.append(_Edge(together * share, most[side] + 1.0))
+    return edges
 
 
-def _straight_edge(strip: NDArray[np.uint8]) -> _Edge:
-    """The share of columns that change strongly at one depth, less those that do outside it."""
+def _straight_edges(borders: _Borders) -> list[_Edge]:
+    """For each side, the share of columns that change strongly at one depth, less those outside."""
+    strip = borders.strip[: _edges_end(len(borders.strip))]
     smooth = cv2.blur(strip, (_EDGE_GRAIN, _THICKNESS), borderType=cv2.BORDER_REPLICATE)
-    change = _differ(smooth[_THICKNESS:], smooth[:-_THICKNESS], _STEP)
-    share = cv2.reduce(change, 1, cv2.REDUCE_AVG, dtype=cv2.CV_64F).ravel() / 255.0
+    alike = _alike(smooth[_THICKNESS:], smooth[:-_THICKNESS], _STEP)
+    # Where sides meet in the strip, a column is a mean of both: left out.
+    ends = [(start + 1, start + count - 1) for start, count in zip(*borders[1:3], strict=True)]
+    sums = np.add.reduceat(alike, np.ravel(ends), axis=1, dtype=np.intp)[:, ::2].T
+    edges = []
+    for sum_, count, depth in zip(sums, borders.counts, borders.depths, strict=True):
+        own = sum_[: _edges_end(depth) - _THICKNESS]
+        edges.append(_clearest(1.0 - own / (255.0 * (count - 2))))
+    return edges
+
+
+def _edges_end(depth: int) -> int:
+    """How deep straight edges are looked for in a border of this depth."""
+    return int(depth * _DEEPEST_EDGE / _DEEPEST)
+
+
+def _clearest(share: NDArray[np.float64]) -> _Edge:
+    """The edge, given the share of the columns that change strongly at each depth."""
     # Outside ends where the edge itself begins to be seen, `_THICKNESS` rows before.
-    outside = np.cumsum(share)[:-_THICKNESS] / np.arange(1, len(share) - _THICKNESS + 1)
+    outside = share.cumsum()[:-_THICKNESS] / np.arange(1, len(share) - _THICKNESS + 1)
     clear = share[_THICKNESS:] - _CALM * outside
     if not clear.size:
         return _Edge(0.0, 0.0)
     # The change is seen from some rows before the edge to as many behind it.
-    first = int(clear.argmax()) + _THICKNESS
+    at = int(clear.argmax())
+    first = at + _THICKNESS
     weaker = share[first:] < 0.9 * share[first]
-    seen = int(weaker.argmax()) if weaker.any() else len(weaker)
-    depth = first + (seen - 1) / 2 + (_THICKNESS + 1) / 2
-    return _Edge(max(float(clear.max()), 0.0), depth)
+    seen = int(weaker.argmax()) or len(weaker)  # the first is none
+    return _Edge(max(float(clear[at]), 0.0), first + (seen - 1) / 2 + (_THICKNESS + 1) / 2)
 
 
-def _differ(one: NDArray[Any], other: NDArray[Any], tolerance: int) -> NDArray[np.uint8]:
-    """255 where any channel of two pictures differs by more than the tolerance, else 0."""
-    same = cv2.inRange(cv2.absdiff(one, other), (0.0,) * 3, (float(tolerance),) * 3)
-    return cv2.bitwise_not(same).astype(np.uint8, copy=False)
+def _alike(one: NDArray[Any], other: NDArray[Any], tolerance: int) -> NDArray[Any]:
+    """255 where no channel of two pictures differs by more than the tolerance, else 0."""
+    return np.asarray(cv2.inRange(cv2.absdiff(one, other), (0,) * 3, (tolerance,) * 3))

@@ -8,6 +8,8 @@ detail with coarse, the rims of edges with what lies beyond.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,15 +23,17 @@ from qualipy_filters_builtin.local_contrast import (
     evenness,
     halo_map,
     opponent_pyramid,
-    quantiles,
-    spread,
 )
+from qualipy_filters_builtin.quantiles import nearest_percentiles
 from qualipy_filters_builtin.tones import tone_histogram
 
 _QUANTILES = (1, 10, 25, 50, 75, 90, 99)  # per cent of the pixels, for tones
+_SHARES = np.array(_QUANTILES) / 100
 _AREAS = (5, 25, 50, 75)  # per cent of the areas, for the range of tones in them
 _DISTANCES = (1.5, 3.0, 6.0, 12.0)  # pixels, at a long side of 64
 _AREA_SHARE = 8  # an area is this part of the long side
+_AREA_STEP = 2  # pixels from one area to the next
+_FOR_A_MEDIAN = 2048  # numbers, at least, give the median of many
 _END = 4  # levels at either end of the scale that count as clipped
 _LEVEL, _LEVEL_SIDE = 2, 64  # of the pyramid: where halos and areas are looked for
 _CLEAR_HALO = 0.6  # of an edge's height: what ends the scale of the map of halos
@@ -71,10 +75,10 @@ class HDR(TrainableFilter):
     other tones at random, so that clipped ends alone are no sign of tone-mapping, and an effect
     that can hardly be seen was left out.
 
-    Its balanced accuracy on 145 labelled photos, by groups held out, is 0.91 when no labelled
-    tone-mapper was seen in training and 0.94 when they were; on made photos it is 0.85 for kinds of
+    Its balanced accuracy on 145 labelled photos, by groups held out, is 0.90 when no labelled
+    tone-mapper was seen in training and 0.92 when they were; on made photos it is 0.86 for kinds of
     tone-mapping that were left out. Of those, gradient-domain tone-mapping and local stretching are
-    the most often missed. It passes 91 in 100 ordinary photos.
+    the most often missed. It passes 92 in 100 ordinary photos.
 
     References
     ----------
@@ -114,8 +118,8 @@ class HDR(TrainableFilter):
         luma = _brightness(opponent_pyramid(image)[_LEVEL])
         return np.concatenate(
             [
-                *(_octave(*contrasts) for contrasts in band_contrasts(image)),
-                [_log(float(opponent_pyramid(image)[-1][..., 0].std()), 0.02)],
+                _octaves(band_contrasts(image)),
+                [_log(_deviation(opponent_pyramid(image)[-1][..., 0]), 0.02)],
                 _tones(tone_histogram(image)),
                 _areas(luma),
                 evenness(image),
@@ -165,35 +169,45 @@ def _log(value: float, least: float) -> float:
     return float(np.log(value + least))
 
 
+def _deviation(values: NDArray[Any]) -> float:
+    """The standard deviation; quicker than `np.std` for few values."""
+    return float(cv2.meanStdDev(np.ascontiguousarray(values))[1][0, 0])
+
+
 def _brightness(level: NDArray[np.float32]) -> NDArray[np.float32]:
     """The brightness in [0, 1] of a level of the pyramid."""
     return np.asarray((cv2.exp(np.ascontiguousarray(level[..., 0])) - 8) / 255, dtype=np.float32)
 
 
-def _octave(light: NDArray[np.float32], color: NDArray[np.float32]) -> NDArray[np.float64]:
-    root = _log(float(np.sqrt((light * light).mean())), 0.004)
-    color_root = _log(float(np.sqrt((color * color).mean())), 0.004)
-    middle, color_middle = _log(_median(light), 0.003), _log(_median(color), 0.003)
-    return np.array([root - middle, root - color_root, middle - color_middle])
+def _octaves(bands: tuple[NDArray[np.float32], ...]) -> NDArray[np.float64]:
+    """Three comparisons for each octave: of light's extremes with its median, and with colour."""
+    contrasts = [band.reshape(2, -1) for band in bands]
+    squares = [np.einsum("cn,cn->c", band, band) / band.shape[1] for band in contrasts]
+    roots = np.log(np.sqrt(np.array(squares, dtype=np.float64)) + 0.004)
+    middles = np.log(np.array([_medians(band) for band in contrasts], dtype=np.float64) + 0.003)
+    (light, color), (light_middle, color_middle) = roots.T, middles.T
+    found = [light - light_middle, light - color, light_middle - color_middle]
+    return np.stack(found, axis=1).ravel()
 
 
-def _median(values: NDArray[np.float32]) -> float:
-    return float(np.partition(values, len(values) // 2)[len(values) // 2])
+def _medians(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    few = rows[:, :: max(1, rows.shape[1] // _FOR_A_MEDIAN)]
+    middle = few.shape[1] // 2
+    return np.partition(few, middle, axis=1)[:, middle]
 
 
 def _tones(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    quantiles = np.searchsorted(np.cumsum(shares), np.array(_QUANTILES) / 100) / 255
-    ends = [
-        _log(float(shares[: _END + 1].sum()), 0.003),
-        _log(float(shares[-_END - 1 :].sum()), 0.003),
-    ]
-    return np.concatenate([quantiles, ends])
+    up_to = shares.cumsum()
+    quantiles = up_to.searchsorted(_SHARES) / 255
+    black, white = float(up_to[_END]), max(0.0, 1.0 - float(up_to[-_END - 2]))
+    return np.concatenate([quantiles, [_log(black, 0.003), _log(white, 0.003)]])
 
 
 def _areas(luma: NDArray[np.float32]) -> NDArray[np.float64]:
     side = max(3, max(luma.shape) // _AREA_SHARE) | 1
-    area = np.ones((side, side), np.uint8)
-    ranges = spread(cv2.dilate(luma, area) - cv2.erode(luma, area))
-    means = spread(cv2.blur(luma, (side, side)))
-    low, high = quantiles(means, (5, 95))
-    return np.array([*quantiles(ranges, _AREAS), high - low, means.std()], dtype=np.float64)
+    ranges = cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8))
+    means = cv2.blur(luma, (side, side))
+    # Neighbouring areas are almost one.
+    ranges, means = ranges[::_AREA_STEP, ::_AREA_STEP], means[::_AREA_STEP, ::_AREA_STEP]
+    low, high = nearest_percentiles(means, (5, 95))
+    return np.array([*nearest_percentiles(ranges, _AREAS), high - low, _deviation(means)])

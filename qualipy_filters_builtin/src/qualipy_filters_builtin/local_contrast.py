@@ -8,6 +8,7 @@ what a photo shows, and how it goes with the scale betrays what was done to it.
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from qualipy_core import Image, derived
 from qualipy_core.opencv import cv2
+from qualipy_filters_builtin.quantiles import nearest_percentiles
 
 SIDE = 256
 """The long side, in pixels, at which detail is measured."""
@@ -30,6 +32,7 @@ _OPPONENTS = np.array([[0.25, 0.5, 0.25], [1, -1, 0], [0, -1, 1]], dtype=np.floa
 _LEAST = 0.004  # added to contrasts before the logarithm
 _EDGES = 25  # one in so many pixels lies on a strong edge
 _SAMPLES = 8192  # places, evenly spread, are enough for a distribution
+_AREAS = 4  # areas that overlap by more than half are measured at every fourth pixel
 
 
 @derived
@@ -53,7 +56,7 @@ def opponent_pyramid(image: Image) -> tuple[Floats, ...]:
 
 
 @derived
-def band_contrasts(image: Image) -> tuple[tuple[Floats, Floats], ...]:
+def band_contrasts(image: Image) -> tuple[Floats, ...]:
     """Return the contrast in brightness and in colour of each octave, at places spread evenly.
 
     The bands are those of a Laplacian pyramid (after Burt & Adelson 1983,
@@ -66,57 +69,43 @@ def band_contrasts(image: Image) -> tuple[tuple[Floats, Floats], ...]:
 
     Returns
     -------
-    tuple of (ndarray of float32, ndarray of float32), each of shape (n,)
-        The finest octave first; magnitudes in logarithmic units, at the same places.
+    tuple of ndarray of float32, shape (2, rows, columns)
+        The finest octave first; magnitudes in logarithmic units, of brightness and of colour.
+        All pixels but of the finest octave, of which a quarter is enough.
     """
-    levels = opponent_pyramid(image)
-    found = []
-    for fine, coarse in pairwise(levels):
-        band = fine - cv2.resize(coarse, (fine.shape[1], fine.shape[0]))
-        places = spread(band)
-        found.append((np.abs(places[:, 0]), np.hypot(places[:, 1], places[:, 2])))
-    return tuple(found)
+    return tuple(_contrasts(fine, coarse) for fine, coarse in pairwise(opponent_pyramid(image)))
 
 
-def spread(values: NDArray[Any]) -> Floats:
-    """Return about 8192 places of a picture, evenly spread, as a list.
+def _contrasts(fine: Floats, coarse: Floats) -> Floats:
+    height, width = fine.shape[:2]
+    places = spread(height, width)
+    band = fine[places] - cv2.resize(coarse, (width, height))[places]
+    red, blue = band[..., 1], band[..., 2]
+    found = np.empty((2, *band.shape[:2]), np.float32)
+    np.abs(band[..., 0], out=found[0])
+    # Not `cv2.magnitude`, which goes by where the arrays lie.
+    np.sqrt(red * red + blue * blue, out=found[1])
+    return found
+
+
+def spread(height: int, width: int) -> tuple[slice, slice]:
+    """Return which rows and columns of a picture cross at about 8192 places, evenly spread.
 
     Parameters
     ----------
-    values : ndarray of float32, shape (H, W) or (H, W, C)
-        A picture.
-
-    Returns
-    -------
-    ndarray of float32, shape (n,) or (n, C)
+    height, width : int
+        The picture's.
     """
-    height, width = values.shape[:2]
-    step = max(1, int(np.sqrt(height * width / _SAMPLES)))
-    top, left = (height - 1) % step // 2, (width - 1) % step // 2  # in the middle: mirrors alike
-    chosen = values[top::step, left::step]
-    return np.ascontiguousarray(chosen).reshape(-1, *values.shape[2:])
-
-
-def quantiles(values: Floats, shares: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return what these per cents of the values stay below; `np.percentile`, but quick.
-
-    Parameters
-    ----------
-    values : ndarray of float32, shape (n,)
-        Not empty.
-    shares : tuple of int
-        0 … 100.
-    """
-    places = np.array(shares) * (len(values) - 1) / 100
-    return np.sort(values)[np.rint(places).astype(np.intp)].astype(np.float64)
+    step = max(1, int((height * width / _SAMPLES) ** 0.5))
+    top, left = ((side - 1) % step // 2 for side in (height, width))  # in the middle: mirrors alike
+    return slice(top, None, step), slice(left, None, step)
 
 
 def _halved(level: NDArray[Any]) -> NDArray[Any]:
     """Half the size; unlike `cv2.pyrDown`, the same for a mirrored picture."""
     height, width = level.shape[:2]
     smooth = cv2.GaussianBlur(level, (3, 3), 0)
-    half = ((width + 1) // 2, (height + 1) // 2)
-    return np.asarray(cv2.resize(smooth, half, interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(smooth, ((width + 1) // 2, (height + 1) // 2)))
 
 
 def evenness(image: Image) -> NDArray[np.float64]:
@@ -135,14 +124,12 @@ def evenness(image: Image) -> NDArray[np.float64]:
         The 10th, 50th and 90th percentile, over the picture, of the logarithm of the second
         octave's contrast in brightness over that in colour, in areas of a sixteenth of its side.
     """
-    fine, coarse = opponent_pyramid(image)[1:3]
-    band = cv2.absdiff(fine, cv2.resize(coarse, (fine.shape[1], fine.shape[0])))
-    light, red, blue = cv2.split(band)
-    side = max(3, max(light.shape) // 16) | 1
-    color = cv2.sqrt(red * red + blue * blue)  # `cv2.magnitude` goes by where the arrays lie
-    busy, colorful = cv2.blur(light, (side, side)), cv2.blur(color, (side, side))
-    ratios = np.log((spread(busy) + _LEAST) / (spread(colorful) + _LEAST))
-    return quantiles(ratios, (10, 50, 90))
+    contrasts = band_contrasts(image)[1]
+    side = max(3, max(contrasts[0].shape) // 16) | 1
+    busy, colorful = (
+        cv2.blur(contrast, (side, side))[::_AREAS, ::_AREAS] + _LEAST for contrast in contrasts
+    )
+    return np.log(nearest_percentiles(busy / colorful, (10, 50, 90)))
 
 
 def edge_profile(luma: Floats, distances: tuple[float, ...]) -> NDArray[np.float64]:
@@ -164,11 +151,14 @@ def edge_profile(luma: Floats, distances: tuple[float, ...]) -> NDArray[np.float
         The logarithm of the edges' mean height; then, for each further distance, how much
         brighter the bright side gets and how much darker the dark side, in heights of the edge.
     """
-    _, *sides = _sides(luma, distances)
-    brights, darks = (tones.mean(axis=1, dtype=np.float64) for tones in sides)
+    _, tones = _sides(luma, distances)
+    means = tones.mean(axis=1, dtype=np.float64).tolist()
+    brights, darks = means[: len(distances)], means[len(distances) :]
     edge = max(brights[0] - darks[0], 0.0) + 0.02  # where there are no edges, noise says nothing
-    further = np.stack([brights[1:] - brights[0], darks[0] - darks[1:]], axis=1) / edge
-    return np.array([np.log(edge), *further.ravel()])
+    further = [float(np.log(edge))]
+    for bright, dark in zip(brights[1:], darks[1:], strict=True):
+        further += [(bright - brights[0]) / edge, (darks[0] - dark) / edge]
+    return np.array(further)
 
 
 def halo_map(luma: Floats, distances: tuple[float, ...]) -> tuple[Floats, Floats]:
@@ -189,7 +179,8 @@ def halo_map(luma: Floats, distances: tuple[float, ...]) -> tuple[Floats, Floats
     weight : ndarray of float32, shape (H, W)
         In [0, 1], the height of those edges; 0 where there are none.
     """
-    places, brights, darks = _sides(luma, distances)
+    places, tones = _sides(luma, distances)
+    brights, darks = tones[: len(distances)], tones[len(distances) :]
     bright, dark = brights[:-1].max(axis=0), darks[:-1].min(axis=0)
     heights = np.maximum(bright - dark, 0)
     comebacks = (bright - brights[-1] + darks[-1] - dark) / 2
@@ -200,22 +191,27 @@ def halo_map(luma: Floats, distances: tuple[float, ...]) -> tuple[Floats, Floats
     return np.asarray(along / (height + 1e-3)), np.asarray(weight)
 
 
-def _sides(values: Floats, distances: tuple[float, ...]) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """Where the strongest edges are, and what lies on their bright and on their dark side.
+def _sides(values: Floats, distances: tuple[float, ...]) -> tuple[NDArray[np.intp], Floats]:
+    """Where the strongest edges are, and what lies on their bright and then on their dark side.
 
-    Indices into the raveled picture, (edge,), and tones, (distance, edge).
+    Indices into the raveled picture, (edge,), and tones, (2 distances, edge).
     """
-    height, width = values.shape
-    across = cv2.Sobel(values, cv2.CV_32F, 1, 0, scale=1 / 8)
-    down = cv2.Sobel(values, cv2.CV_32F, 0, 1, scale=1 / 8)
-    steepness = cv2.sqrt(across * across + down * down).ravel()
-    usual = np.sort(spread(steepness.reshape(height, width)))
-    strongest = np.flatnonzero(steepness >= usual[-1 - len(usual) // _EDGES])
+    width = values.shape[1]
+    across = cv2.Sobel(values, cv2.CV_32F, 1, 0, scale=1 / 8).ravel()
+    down = cv2.Sobel(values, cv2.CV_32F, 0, 1, scale=1 / 8).ravel()
+    steepness = np.sqrt(across * across + down * down)
+    usual = len(steepness) - 1 - len(steepness) // _EDGES
+    strongest = np.flatnonzero(steepness >= np.partition(steepness, usual)[usual])
     length = np.maximum(steepness[strongest], 1e-6)
-    x_step, y_step = across.ravel()[strongest] / length, down.ravel()[strongest] / length
     y, x = np.divmod(strongest, width)
-    away = np.array([*distances, *(-d for d in distances)], dtype=np.float32)[:, None]
-    rows = np.clip(np.rint(y + away * y_step).astype(np.intp), 0, height - 1)
-    columns = np.clip(np.rint(x + away * x_step).astype(np.intp), 0, width - 1)
-    found = values.ravel()[rows * width + columns]
-    return strongest, found[: len(distances)], found[len(distances) :]
+    away = _away(distances)
+    rows = (y + away * (down[strongest] / length)).astype(np.float32)
+    columns = (x + away * (across[strongest] / length)).astype(np.float32)
+    nearest = cv2.remap(values, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return strongest, np.asarray(nearest, dtype=np.float32)
+
+
+@cache
+def _away(distances: tuple[float, ...]) -> Floats:
+    """Steps from an edge, first to its bright and then to its dark side; a column."""
+    return np.array([*distances, *(-d for d in distances)], dtype=np.float32)[:, None]

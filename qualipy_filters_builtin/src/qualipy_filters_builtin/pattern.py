@@ -22,11 +22,11 @@ from qualipy_filters_builtin.spectrum import (
 FINE, COARSE = 256, 128  # long sides, in pixels, at which repetition is looked for
 _TILES_FINE, _TILES_COARSE = 4, 3  # along a side
 _CELLS = 4
-_FAINTEST = 1.5  # standard deviation in grey levels below which there is nothing to repeat
+_FAINTEST = 1.5  # grey levels: tiles of lower standard deviations have nothing to repeat
 
 # Logistic regression over the measurements, in their order; see "Notes" of `Pattern`.
-_WEIGHTS = np.array([-7.8, 9.8, 2.2, 5.6, 8.7, 6.6])
-_OFFSET = -5.2
+_WEIGHTS = np.array([-7.8, 10.3, 2.2, 5.6, 8.7, 6.6])
+_OFFSET = -5.6
 
 
 @derived
@@ -41,8 +41,7 @@ def pattern_measurements(image: Image) -> NDArray[np.float64]:
     """
     fine = tile_spectra(image, FINE, _TILES_FINE)
     coarse = tile_spectra(image, COARSE, _TILES_COARSE)
-    tone = main_tone(image, COARSE)
-    if fine is None or coarse is None or tone.std() < _FAINTEST:
+    if fine is None or coarse is None or coarse.contrast.max() < _FAINTEST:
         return np.zeros(len(_WEIGHTS))
     rise, fall = periodicity(fine)
     return np.array(
@@ -68,7 +67,7 @@ def _unevenness(image: Image) -> float:
     """
     tone = main_tone(image, COARSE)
     across, down = cv2.Sobel(tone, cv2.CV_32F, 1, 0), cv2.Sobel(tone, cv2.CV_32F, 0, 1)
-    steepness = cv2.sqrt(across * across + down * down)
+    steepness = cv2.sqrt(cv2.accumulateSquare(down, across * across))
     cells = cv2.resize(steepness, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
     return float(np.log(cells + 2).std())
 
@@ -155,7 +154,8 @@ class Pattern(Filter):
             Lines(tuple(rulers[False]), "tiles with a repetition of their own", "other"),
             Lines(tuple(rulers[True]), "tiles that repeat alike: bars are one period apart"),
         )
-        return Explanation(summary, layers, (_spectrum(whitened(spectra), peaks[leader]),))
+        power = whitened(spectra) * spectra.scale[:, None, None]
+        return Explanation(summary, layers, (_spectrum(power, peaks[leader]),))
 
 
 def _ruler(frequency: NDArray[np.float32], side: int) -> NDArray[np.float64]:

@@ -74,11 +74,11 @@ class Posterized(Filter):
     def explain(self, image: Image) -> Explanation:
         """Show the flat areas, and which tones they are made of."""
         counts, flat = flat_tone_histogram(image), flat_mask(image) > 0
-        shares = _judged(counts)
-        if shares is None:
+        judged = _judged(counts)
+        if judged is None:
             told = f"{flat.mean():.0%} of the photo is flat, too few tones or pixels to be judged."
         else:
-            tones = float(np.exp(_entropy(shares, _FINE)))
+            tones = float(np.exp(_entropy(judged, _FINE)))
             told = (
                 f"The flat areas, {flat.mean():.0%} of the photo, are made of about {tones:.0f} of "
                 f"{TONES // _FINE} tones; their dimension is {_tone_dimension(counts):.2f}, where "
@@ -95,30 +95,33 @@ class Posterized(Filter):
 
 def _tone_dimension(counts: NDArray[np.float64]) -> float:
     """The information dimension of a histogram of 256 tones: 0 points … 1 continuous."""
-    shares = _judged(counts)
-    if shares is None:
+    judged = _judged(counts)
+    if judged is None:
         return 1.0
-    gain = _entropy(shares, _FINE) - _entropy(shares, _COARSE)
+    gain = _entropy(judged, _FINE) - _entropy(judged, _COARSE)
     return gain / float(np.log(_COARSE / _FINE))
 
 
 def _judged(counts: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The shares of the tones that are judged; None when there are none to be told apart."""
-    between = counts.copy()
-    between[:_ENDS] = between[-_ENDS:] = 0.0
-    if between.sum() < max(_FEWEST_PIXELS, 0.02 * counts.sum()):
-        between = counts  # nothing but black and white
-    used = np.flatnonzero(between > 0.001 * between.sum())
-    if between.sum() < _FEWEST_PIXELS or used[-1] - used[0] < _COARSE:
+    """The pixels of each tone that is judged; None when there are none to be told apart."""
+    between = np.zeros_like(counts)
+    between[_ENDS:-_ENDS] = counts[_ENDS:-_ENDS]
+    total = between.sum()
+    if total < max(_FEWEST_PIXELS, 0.02 * counts.sum()):
+        between, total = counts, counts.sum()  # nothing but black and white
+    used = np.flatnonzero(between > 0.001 * total)
+    if total < _FEWEST_PIXELS or used[-1] - used[0] < _COARSE:
         return None  # nothing flat, or a plain area
-    return np.asarray(between / between.sum())
+    return between
 
 
-def _entropy(shares: NDArray[np.float64], width: int) -> float:
+def _entropy(counts: NDArray[np.float64], width: int) -> float:
     """Rényi entropy of order 1/2, in nats, over bins of `width` tones.
 
     Averaged over four positions of the bins, for where they begin is arbitrary.
     """
-    shifts = range(0, width, width // 4)
-    bins = np.stack([np.roll(shares, shift).reshape(TONES // width, width) for shift in shifts])
-    return float(np.mean(2.0 * np.log(np.sqrt(bins.sum(axis=2)).sum(axis=1))))
+    # A bin is a difference of two sums from the start; whole numbers, so that it is exact.
+    up_to = np.concatenate(([0.0], counts, counts[:width])).cumsum()
+    bins = up_to[width :: width // 4][: 4 * TONES // width] - up_to[: -width - 1 : width // 4]
+    roots = np.sqrt(bins).reshape(-1, 4).sum(axis=0)
+    return float(np.log(roots * roots / counts.sum()).mean())

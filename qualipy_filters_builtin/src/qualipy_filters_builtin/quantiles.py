@@ -7,6 +7,7 @@ cells give, sorting each row takes a sixth of that.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,39 @@ def percentiles(values: NDArray[Any], shares: Sequence[float]) -> NDArray[np.flo
     ndarray of float64, shape (..., len(shares))
     """
     ordered = np.sort(values, axis=-1)
-    places = np.asarray(shares, dtype=np.float64) * ((values.shape[-1] - 1) / 100)
-    below = places.astype(np.intp)
-    above = np.minimum(below + 1, values.shape[-1] - 1)
-    low, high = ordered[..., below].astype(np.float64), ordered[..., above]
-    between: NDArray[np.float64] = low + (high - low) * (places - below)
+    below, above, past = _places(values.shape[-1], tuple(shares))
+    low = ordered.take(below, axis=-1).astype(np.float64)
+    between: NDArray[np.float64] = low + (ordered.take(above, axis=-1) - low) * past
     return between
+
+
+@lru_cache(maxsize=64)
+def _places(
+    count: int, shares: tuple[float, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Return the ordered numbers that percentiles lie between, and how far past the lower one."""
+    places = np.asarray(shares, dtype=np.float64) * ((count - 1) / 100)
+    below = places.astype(np.intp)
+    return below, np.minimum(below + 1, count - 1), places - below
+
+
+def nearest_percentiles(values: NDArray[Any], shares: tuple[float, ...]) -> NDArray[np.float64]:
+    """Return what about these per cents of the numbers stay below: the nearest numbers there are.
+
+    Parameters
+    ----------
+    values : ndarray of float or int
+        Not empty; of any shape, taken together.
+    shares : tuple of float
+        0 … 100.
+
+    Returns
+    -------
+    ndarray of float64, shape (len(shares),)
+    """
+    ordered = np.sort(values, axis=None)
+    last = len(ordered) - 1
+    return np.array([ordered[round(share * last / 100)] for share in shares], dtype=np.float64)
 
 
 def quantile(values: NDArray[Any], share: float) -> float:

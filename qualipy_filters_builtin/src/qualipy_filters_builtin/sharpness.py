@@ -4,16 +4,23 @@ A picture is looked at in cells of 16 × 16 pixels at a long side of 512 pixels,
 against the size of the picture, as a person does who sees it whole, and a camera file and a small
 copy of it agree. Two things are measured in each cell, both relative to the cell's own contrast:
 
-`gradient_tensors`
+`cell_tensors`, `gradient_tensors`, `cell_energies`
     how much of the local contrast is in fine detail, octave by octave and in every direction;
 `edge_slopes`, `steepest_slopes`
     how steep the steepest edge is against the range of tones around it, the reciprocal of an
     edge's width.
 
 Directions count because a moving camera blurs along its path and leaves edges along it sharp.
+
+Pixels and gradients are whole numbers of 16 bits: half the memory of floating-point ones, which is
+what the time goes into, and exact. Only what is summed over a cell is floating-point.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +33,8 @@ CELL = 16
 """The side of a cell in pixels."""
 LEVELS = 5
 """Octaves: 1, 2, 4, 8 and 16 pixels, the last being a cell."""
+DIRECTED, SLOPED = 2, 3
+"""Octaves, the finest ones, of which directions are told apart, and of which slopes are known."""
 SHARPNESS_SIDE = 512
 """The long side, in pixels, at which sharpness is measured."""
 DIRECTIONS = 8
@@ -38,15 +47,20 @@ _ENERGY_FLOOR = 0.25
 _LEAST_DETAIL = 1e-3
 """What the logarithm of the share of fine detail starts from."""
 
-_SOBEL_SCALE = 0.125  # makes cv2.Sobel the gradient in levels per pixel
-_NEIGHBOURS = (3, 3)  # a cell is measured with its eight neighbours: more edges, a steadier number
+_SOBEL_GAIN = 8  # a Sobel operator's answer to one luma level per pixel
+_FRACTIONS = 3  # bits behind the point in the coarser octaves; a gradient still fits 16 bits
+_NEIGHBOURS = np.ones((3, 3), np.uint8)  # a cell with these: more edges, a steadier number
+_BORDER: dict[str, Any] = {"borderType": cv2.BORDER_REPLICATE}
+_mean = partial(cv2.blur, ksize=_NEIGHBOURS.shape, **_BORDER)
+_largest = partial(cv2.dilate, kernel=_NEIGHBOURS, **_BORDER)
 
 Floats = NDArray[np.float32]
+Shorts = NDArray[np.int16]
 
 
 @derived
 def gradient_tensors(image: Image) -> Floats:
-    """Return the mean structure tensor of every cell, for each level of a Gaussian pyramid.
+    """Return the mean structure tensor of every cell and its neighbours, in the finest octaves.
 
     Parameters
     ----------
@@ -55,43 +69,63 @@ def gradient_tensors(image: Image) -> Floats:
 
     Returns
     -------
-    ndarray of float32, shape (LEVELS, 3, rows, columns)
+    ndarray of float32, shape (DIRECTED, 3, rows, columns)
         The means of ``gx²``, ``gx·gy`` and ``gy²`` in squared luma levels per pixel *of the
-        level*, over a cell and its neighbours.
+        octave*, over a cell and its neighbours.
 
     References
     ----------
     Förstner & Gülch 1987, "A fast operator for detection and precise location of distinct points,
     corners and centres of circular features"; Burt & Adelson 1983, doi:10.1109/TCOM.1983.1095851.
     """
-    tensors = np.empty_like(cell_tensors(image))
-    for wide, narrow in zip(tensors, cell_tensors(image), strict=True):
-        for index, mean in enumerate(narrow):
-            wide[index] = cv2.blur(mean, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
-    return tensors
+    tensors = np.concatenate([cell_tensors(image, octave) for octave in range(DIRECTED)])
+    return with_neighbours(tensors).reshape(DIRECTED, 3, *tensors.shape[1:])
 
 
 @derived
-def cell_tensors(image: Image) -> Floats:
+def cell_tensors(image: Image, octave: int) -> Floats:
     """Return the mean structure tensor of every cell by itself, its neighbours left out.
 
     Parameters
     ----------
     image : Image
         The picture.
+    octave : int
+        Which level of the Gaussian pyramid, 0 … DIRECTED - 1.
 
     Returns
     -------
-    ndarray of float32, shape (LEVELS, 3, rows, columns)
-        As `gradient_tensors`.
+    ndarray of float32, shape (3, rows, columns)
+        The means of ``gx²``, ``gx·gy`` and ``gy²`` in squared luma levels per pixel *of the
+        octave*.
     """
-    rows, columns = (side // CELL for side in _level(image, 0).shape)
-    tensors = np.empty((LEVELS, 3, rows, columns), np.float32)
-    for number in range(LEVELS):
-        gx, gy = _level_gradients(image, number)
-        for index, (a, b) in enumerate(((gx, gx), (gx, gy), (gy, gy))):
-            tensors[number, index] = _mean_products(a, b, rows, columns)
-    return tensors
+    _, (xx, diagonal, yy) = _cells(image, octave)
+    return np.stack([xx, (diagonal - xx - yy) / 2, yy])
+
+
+@derived
+def cell_energies(image: Image, octave: int) -> Floats:
+    """Return the mean squared gradient of every cell by itself.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+    octave : int
+        Which level of the Gaussian pyramid, 0 … LEVELS - 1.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, columns)
+        Squared luma levels per pixel *of the octave*.
+    """
+    if octave < SLOPED:
+        _, (xx, _, yy) = _cells(image, octave)
+        return np.asarray(xx + yy)
+    gradient = np.stack(_gradients(image, octave)).astype(np.float32)
+    strips = gradient.reshape(2, -1, CELL >> octave, gradient.shape[2])
+    sums = np.einsum("dryx,dryx->rx", strips, strips)
+    return np.asarray(_cell_means(sums[None], octave)[0])
 
 
 @derived
@@ -116,14 +150,20 @@ def missing_detail(image: Image) -> NDArray[np.float64]:
     effect: perception and estimation with a new no-reference perceptual blur metric",
     doi:10.1117/12.702790.
     """
-    angles = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
-    cos, sin = np.cos(angles), np.sin(angles)
-    weights = np.stack([cos * cos, 2 * cos * sin, sin * sin], axis=1).astype(np.float32)
-    tensors = gradient_tensors(image)[:2]
-    fine, middle = np.maximum(weights @ tensors.reshape(2, 3, -1), 0.0)
+    tensors = gradient_tensors(image)
+    cells = tensors.reshape(DIRECTED, 3, -1)
+    fine, middle = np.maximum(np.einsum("dt,otc->odc", _directions(), cells), 0.0)
     share = fine / (middle + (_ENERGY_FLOOR + float(middle.mean())))
     sharpest = percentiles(share, [_SHARPEST])[:, 0]
     return np.asarray(-np.log(sharpest + _LEAST_DETAIL), dtype=np.float64)
+
+
+@cache
+def _directions() -> Floats:
+    """What weighs a structure tensor's three parts to give the energy in each direction."""
+    angles = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
+    cos, sin = np.cos(angles), np.sin(angles)
+    return np.stack([cos * cos, 2 * cos * sin, sin * sin], axis=1).astype(np.float32)
 
 
 @derived
@@ -141,7 +181,7 @@ def edge_slopes(image: Image) -> Floats:
         Luma levels per pixel in the directions 0°, 45°, 90° and 135°, the largest in a cell and
         its neighbours.
     """
-    return np.stack([_grow(slopes) for slopes in _cell_slopes(image, 0)])
+    return _with_neighbours(_largest, _cells(image, 0)[0])
 
 
 @derived
@@ -153,7 +193,7 @@ def steepest_slopes(image: Image, octave: int) -> Floats:
     image : Image
         The picture.
     octave : int
-        Which level of the Gaussian pyramid, 0 … LEVELS - 1. A step is as steep per pixel on the
+        Which level of the Gaussian pyramid, 0 … SLOPED - 1. A step is as steep per pixel on the
         next one, and a wide edge is twice as steep there.
 
     Returns
@@ -161,7 +201,7 @@ def steepest_slopes(image: Image, octave: int) -> Floats:
     ndarray of float32, shape (rows, columns)
         Luma levels per pixel *of the octave*.
     """
-    return np.asarray(_cell_slopes(image, octave).max(axis=0), dtype=np.float32)
+    return np.asarray(_cells(image, octave)[0].max(axis=0), dtype=np.float32)
 
 
 @derived
@@ -178,9 +218,10 @@ def mean_tones(image: Image) -> Floats:
     ndarray of float32, shape (rows, columns)
         Luma levels, 0 … 255.
     """
-    luma = _level(image, 0)
-    cells = (luma.shape[1] // CELL, luma.shape[0] // CELL)
-    return np.asarray(cv2.resize(luma, cells, interpolation=cv2.INTER_AREA), dtype=np.float32)
+    small = _octave(image, 2)  # means of means, at less cost
+    cells = (small.shape[1] * 4 // CELL, small.shape[0] * 4 // CELL)
+    means = cv2.resize(small.astype(np.float32), cells, interpolation=cv2.INTER_AREA)
+    return np.asarray(means / np.float32(1 << _FRACTIONS))
 
 
 @derived
@@ -198,41 +239,73 @@ def tone_ranges(image: Image) -> Floats:
         Luma levels, 0 … 255.
     """
     luma = _whole_cells(image)
-    high = _grow(_pooled(luma, np.maximum))
-    low = _grow(-_pooled(luma, np.minimum))
-    return high + low
+    strips = luma.reshape(-1, CELL, luma.shape[1])
+    ends = np.stack([strips.max(axis=1), 255 - strips.min(axis=1)])
+    light, dark = _with_neighbours(_largest, _across(ends, CELL))
+    return np.asarray(light.astype(np.float32) - (255 - dark))
 
 
 @derived
-def _cell_slopes(image: Image, octave: int) -> Floats:
-    """The steepest gradients of the cells in four directions, (4, rows, columns)."""
-    gx, gy = _level_gradients(image, octave)
-    side = CELL >> octave
-    upright, rising, level, falling = (
-        _pooled(np.abs(slope), np.maximum, side) for slope in (gx, gx + gy, gy, gy - gx)
-    )
-    diagonal = np.float32(np.sqrt(0.5))
-    return np.stack([upright, rising * diagonal, level, falling * diagonal])
+def _cells(image: Image, octave: int) -> tuple[Floats, Floats]:
+    """What the slopes in every cell are, by direction.
+
+    Returns
+    -------
+    steepest : ndarray of float32, shape (4, rows, columns)
+        At 0°, 45°, 90° and 135°, in luma levels per pixel of the octave.
+    squared : ndarray of float32, shape (3, rows, columns)
+        The mean squares of the first three; that of the second is of ``gx + gy``.
+    """
+    along_x, along_y = _gradients(image, octave)
+    (height, width), side = along_x.shape, CELL >> octave
+    shape = (height // side, side, width)
+    steepest = np.empty((4, shape[0], width), np.int16)
+    sums = np.empty((3, shape[0], width), np.float32)
+    exact = np.empty(shape, np.float32)
+    slopes = (along_x, along_x + along_y, along_y, along_y - along_x)
+    for number, slope in enumerate(slopes):  # down the columns first: there memory is contiguous
+        strips = np.abs(slope, out=slope).reshape(shape)
+        np.maximum.reduce(strips, axis=1, out=steepest[number])
+        if number < len(sums):
+            np.copyto(exact, strips)
+            np.einsum("ryx,ryx->rx", exact, exact, out=sums[number])
+    return _across(steepest, side) * _units(octave), _cell_means(sums, octave)
+
+
+@cache
+def _units(octave: int) -> Floats:
+    """What makes slopes in four directions levels per pixel."""
+    diagonal = np.sqrt(0.5)
+    units = np.array([1, diagonal, 1, diagonal]) / _gain(octave)
+    return units.astype(np.float32).reshape(4, 1, 1)
+
+
+def _gradients(image: Image, octave: int) -> tuple[Shorts, Shorts]:
+    """The derivatives along x and along y, in levels per pixel of the octave times `_gain`."""
+    if octave == 0:
+        along_x, along_y = cv2.spatialGradient(_whole_cells(image))
+    else:
+        pixels = _octave(image, octave)
+        along_x = cv2.Sobel(pixels, cv2.CV_16S, 1, 0)
+        along_y = cv2.Sobel(pixels, cv2.CV_16S, 0, 1)
+    return along_x.astype(np.int16, copy=False), along_y.astype(np.int16, copy=False)
+
+
+def _gain(octave: int) -> int:
+    return _SOBEL_GAIN << (_FRACTIONS if octave else 0)
 
 
 @derived
-def _level_gradients(image: Image, number: int) -> tuple[Floats, Floats]:
-    """The derivatives along x and along y, in luma levels per pixel of the level."""
-    depth = cv2.CV_16S if number == 0 else cv2.CV_32F  # whole numbers are quicker and as exact
-    level = _whole_cells(image) if number == 0 else _level(image, number)
-    along_x, along_y = cv2.Sobel(level, depth, 1, 0), cv2.Sobel(level, depth, 0, 1)
-    scale = np.float32(_SOBEL_SCALE)
-    return np.asarray(along_x * scale), np.asarray(along_y * scale)
+def _octave(image: Image, number: int) -> Shorts:
+    """A level of the Gaussian pyramid but the first, in eighths of luma levels."""
+    if number == 1:
+        finer: Shorts = np.left_shift(_whole_cells(image), _FRACTIONS, dtype=np.int16)
+    else:
+        finer = _octave(image, number - 1)
+    return cv2.pyrDown(finer).astype(np.int16, copy=False)
 
 
 @derived
-def _level(image: Image, number: int) -> Floats:
-    """A level of the Gaussian pyramid; the first is the luma."""
-    if number == 0:
-        return _whole_cells(image).astype(np.float32)
-    return np.asarray(cv2.pyrDown(_level(image, number - 1)), dtype=np.float32)
-
-
 def _whole_cells(image: Image) -> NDArray[np.uint8]:
     """The luma, its last rows and columns repeated until whole cells cover it."""
     luma = gray(image, SHARPNESS_SIDE)
@@ -243,24 +316,33 @@ def _whole_cells(image: Image) -> NDArray[np.uint8]:
     return np.asarray(padded, dtype=np.uint8)
 
 
-def _mean_products(one: Floats, other: Floats, rows: int, columns: int) -> Floats:
-    """The means over the cells of the product of two pictures; first down the columns."""
-    shape = (rows, len(one) // rows, one.shape[1])
-    strips = np.einsum("ryx,ryx->rx", one.reshape(shape), other.reshape(shape))
-    means: Floats = strips.reshape(rows, columns, -1).sum(axis=2) / np.float32(
-        one.size / rows / columns
-    )
-    return means
+def _cell_means(sums: Floats, octave: int) -> Floats:
+    """The means over cells of squared derivatives that are summed down their columns."""
+    side = CELL >> octave
+    total = cv2.reduce(sums.reshape(-1, side), 1, cv2.REDUCE_SUM)
+    scale = np.float32(1 / (side * _gain(octave)) ** 2)
+    return np.asarray(total.reshape(*sums.shape[:2], -1) * scale)
 
 
-def _pooled(pixels: NDArray[np.generic], extreme: np.ufunc, side: int = CELL) -> Floats:
-    """The extreme of every cell; first down the columns, where memory is contiguous."""
-    height, width = pixels.shape
-    rows = extreme.reduce(pixels.reshape(height // side, side, width), axis=1)
-    cells = extreme.reduce(rows.reshape(height // side, width // side, side), axis=2)
-    return np.asarray(cells, dtype=np.float32)
+def _across(strips: NDArray[Any], side: int) -> NDArray[Any]:
+    """The largest of every cell, of maps that hold those of its columns, (maps, rows, width).
+
+    Along columns again, of the transposed maps: within rows that short it would take thrice as
+    long.
+    """
+    count, rows, width = strips.shape
+    turned = cv2.transpose(strips.reshape(-1, width))
+    cells = np.maximum.reduce(turned.reshape(width // side, side, -1), axis=1)
+    return cv2.transpose(cells).reshape(count, rows, width // side)
 
 
-def _grow(cells: Floats) -> Floats:
-    grown = cv2.dilate(cells, np.ones(_NEIGHBOURS, np.uint8), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(grown, dtype=np.float32)
+def with_neighbours(maps: Floats) -> Floats:
+    """Return the means over cells and their neighbours, of maps ``(maps, rows, columns)``."""
+    return np.asarray(_with_neighbours(_mean, maps), dtype=np.float32)
+
+
+def _with_neighbours(combine: Callable[[Any], Any], maps: NDArray[Any]) -> NDArray[Any]:
+    """Combine cells with their neighbours, in all maps at once: as channels of one picture."""
+    count, rows, columns = maps.shape
+    channels = cv2.transpose(maps.reshape(count, -1)).reshape(rows, columns, count)
+    return np.asarray(cv2.transpose(combine(channels).reshape(-1, count)).reshape(maps.shape))

@@ -21,8 +21,11 @@ from qualipy_core import Image
 from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.quantiles import percentiles
 from qualipy_filters_builtin.sharpness import (
+    DIRECTED,
     LEVELS,
     SHARPNESS_SIDE,
+    SLOPED,
+    cell_energies,
     cell_tensors,
     mean_tones,
     steepest_slopes,
@@ -82,44 +85,50 @@ def sharpness_spread(image: Image) -> NDArray[np.float64]:
 
 def _measurements(image: Image) -> Floats:
     """The maps of `MEASUREMENTS`, (measurements, rows, columns)."""
-    tensors = cell_tensors(image)
-    energies = np.log(tensors[:, 0] + tensors[:, 2] + _ENERGY_FLOOR)
-    steepest = np.stack([steepest_slopes(image, octave) for octave in range(3)])
-    slopes = np.log(steepest + _SLOPE_FLOOR)
-    ranges = np.log(tone_ranges(image) + _RANGE_FLOOR)
     tones = mean_tones(image)
-    relief = np.abs(tones - cv2.blur(tones, (3, 3)))
-    rest = (
-        ranges,
-        slopes[0] - ranges,
-        np.log(relief + _RELIEF_FLOOR),
-        tones,
-        _saturation(image, tones.shape),
+    energies = np.stack([cell_energies(image, octave) for octave in range(LEVELS)])
+    steepest = np.stack([steepest_slopes(image, octave) for octave in range(SLOPED)])
+    logarithms = np.log(
+        np.concatenate(
+            [
+                energies + np.float32(_ENERGY_FLOOR),
+                steepest + np.float32(_SLOPE_FLOOR),
+                _one_way(image),
+                (tone_ranges(image) + np.float32(_RANGE_FLOOR))[None],
+                (cv2.absdiff(tones, cv2.blur(tones, (3, 3))) + np.float32(_RELIEF_FLOOR))[None],
+            ]
+        )
     )
+    energies, slopes, directions = logarithms[:5], logarithms[5:8], logarithms[8:10]
+    ranges, relief = logarithms[10:]
     parts = (
         energies,
         energies[1:3] - energies[2:4],
-        _one_way(tensors[:2]),
+        directions,
         slopes,
         slopes[:2] - slopes[1:],
-        np.stack(rest),
+        np.stack([ranges, slopes[0] - ranges, relief, tones, _saturation(image, tones.shape)]),
     )
-    return np.concatenate(parts).astype(np.float32, copy=False)
+    return np.concatenate(parts)
 
 
-def _one_way(tensors: Floats) -> Floats:
-    """How much more contrast there is along the main direction than across it."""
-    xx, xy, yy = tensors[:, 0], tensors[:, 1], tensors[:, 2]
+def _one_way(image: Image) -> Floats:
+    """How many times as much contrast there is along the main direction as across it."""
+    tensors = np.stack([cell_tensors(image, octave) for octave in range(DIRECTED)], axis=1)
+    xx, xy, yy = tensors
     energy = xx + yy
     along = np.sqrt((xx - yy) ** 2 + 4 * xy**2)
     across = np.maximum(energy - along, 0.0)
-    ratio: Floats = np.log((energy + along + _DIRECTION_FLOOR) / (across + _DIRECTION_FLOOR))
-    return ratio
+    floor = np.float32(_DIRECTION_FLOOR)
+    return np.asarray((energy + along + floor) / (across + floor))
 
 
 def _saturation(image: Image, shape: tuple[int, ...]) -> Floats:
+    """The saturation of the cells' mean colours, of sixteen pixels each."""
     rows, columns = shape
-    pixels = image.pixels(SHARPNESS_SIDE // 2)  # four to the pixel: a mean of means, at less cost
-    red, green, blue = cv2.split(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA))
-    extent = cv2.max(cv2.max(red, green), blue).astype(np.float32)
-    return np.asarray(extent - cv2.min(cv2.min(red, green), blue), dtype=np.float32)
+    pixels = image.pixels(SHARPNESS_SIDE)
+    few = cv2.resize(pixels, (2 * columns, 2 * rows), interpolation=cv2.INTER_LINEAR)
+    colours = cv2.resize(few, (columns, rows), interpolation=cv2.INTER_AREA)
+    red, green, blue = cv2.split(colours)
+    extent = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
+    return np.asarray(extent, dtype=np.float32)
