@@ -10,6 +10,7 @@ from qualipy_core import Image, scan
 from qualipy_core.errors import ParameterValueError
 from qualipy_core.opencv import cv2
 from qualipy_core.testing import SetFilterContract
+from qualipy_filters_builtin import near_duplicates
 from qualipy_filters_builtin.near_duplicates import FINGERPRINT, NearDuplicates
 from qualipy_filters_builtin.perceptual_hash import (
     TINY,
@@ -267,3 +268,47 @@ def test_it_goes_through_scan(tmp_path):
     results = list(scan(names, [NearDuplicates()]))
     assert [result.suitable for result in results] == [False, True, True]
     assert results[0].companions["near_duplicates"] == (names[1], names[0])
+
+
+def crowd(number, copies=1, seed=0):
+    """Different photos of equal codes, and smaller, edited copies of each."""
+    rng = np.random.default_rng(seed)
+    rows = np.repeat(made(1), number * (1 + copies))
+    pictures = rng.integers(0, 256, (number, TINY, TINY)).astype(float)
+    for copy in range(1 + copies):
+        part = slice(copy * number, (copy + 1) * number)
+        noise = rng.normal(0, 1.5 if copy else 0, pictures.shape)
+        edited = pictures * rng.uniform(0.7, 1, (number, 1, 1)) + noise if copy else pictures
+        rows["tiny"][part] = np.clip(edited, 0, 255)
+        rows["size"][part] = (4000 // (copy + 1), 3000 // (copy + 1))
+    return rows
+
+
+def test_many_different_photos_of_one_code_cost_no_more_each_and_their_copies_are_found():
+    calls = []
+
+    def counted(ones, others, *, likeness=near_duplicates.likeness):
+        calls.append(len(ones))
+        return likeness(ones, others)
+
+    costs = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "likeness", counted)
+        for number in (300, 1200):
+            calls.clear()
+            result = NearDuplicates(cropped=False).compare(crowd(number))
+            costs[number] = sum(calls) / number
+            assert not (result.predictions[:number] > 0).any()
+            assert (result.predictions[number:] > 0.5).mean() > 0.99
+    assert costs[1200] < 1.5 * costs[300]
+    assert costs[1200] < 100
+
+
+def test_equal_photos_and_bursts_among_many_different_ones_of_their_code_are_one_group_each():
+    rows = np.concatenate([crowd(300, copies=0), np.repeat(crowd(301, 0)[-1:], 200)])
+    rows["size"][300:] = (10, 10)  # the worst ones: they come last
+    burst = np.repeat(crowd(302, 0)[-1:], 60)
+    burst["size"] = (9, 9)
+    burst["tiny"][:, 0, :9] ^= np.random.default_rng(0).integers(0, 4, (60, 9), np.uint8)
+    result = NearDuplicates(cropped=False).compare(np.concatenate([rows, burst]))
+    assert sorted(map(len, result.groups)) == [60, 200]

@@ -22,6 +22,15 @@ ALIKE = 0.5
 """The likeness from which on photos are of one group."""
 _MOST_OF_A_CODE = 32
 """So many photos of equal codes that are *not* alike are paired with others; the best ones."""
+_MOST_ROUNDS = 8
+"""So many photos of equal codes that are not alike are each compared with all others of that code,
+the best ones. All of them, and a thousand photos of one code would be half a million pairs."""
+_NEIGHBOURS = 16
+"""With so many each photo of a crowded code is compared: those whose pictures are nearest its."""
+_LEAST_CORRELATION = 0.4
+"""Pictures that are copies, moved and cut as little as equal codes allow, correlate far more."""
+_ROWS, _REACH = 1024, 2048
+"""Pictures are correlated with those up to the reach away, so many rows at a time: some 20 MB."""
 
 Indexes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,7 +39,7 @@ Alike = Callable[[Indexes, Indexes], Floats]
 
 
 def stars(
-    number: int, same: NDArray[np.uint64], stages: Sequence[Stage], alike: Alike
+    number: int, same: Sequence[NDArray[np.uint64]], stages: Sequence[Stage], alike: Alike
 ) -> tuple[Indexes, Floats]:
     """Group photos around the best of each group.
 
@@ -38,8 +47,9 @@ def stars(
     ----------
     number : int
         How many photos; a lower index is a better photo.
-    same : ndarray of uint64, shape (number,)
-        Photos with equal codes are compared first, without pairing all with all.
+    same : sequence of ndarrays of uint64, shape (number,)
+        Codes; of each kind in turn, photos with equal ones are compared first, without pairing all
+        with all: only a few of those that are not alike are compared with all the others.
     stages : sequence of callables
         Each takes the indexes of photos and yields pairs of candidates among them.
     alike : callable
@@ -56,7 +66,9 @@ def stars(
     left = np.arange(number)
     while len(left):
         parent = np.arange(number)
-        active = _among_equals(left, same, parent, alike)
+        active = left
+        for codes in same:
+            active = _among_equals(active, codes, parent, alike)
         for stage in stages:
             better, worse = _verified(stage(active), alike)
             _join(better, worse, parent)
@@ -71,6 +83,61 @@ def stars(
         kept[left[fit]], likeness[left[fit]] = root[fit], values[fit]
         left = left[members & ~fit]
     return kept, likeness
+
+
+def neighbours(
+    same: NDArray[np.uint64], content: NDArray[np.uint8]
+) -> Iterator[tuple[Indexes, Indexes]]:
+    """Yield pairs of photos among many of one code: each with those whose pictures are nearest.
+
+    What it costs for a photo has a bound however many share its code: in the order of their first
+    principal component, pictures are correlated with the 2,048 before and behind them. Among more
+    than that, a copy may be missed if much of its picture has changed.
+
+    Parameters
+    ----------
+    same : ndarray of uint64, shape (n,)
+        The codes.
+    content : ndarray of uint8, shape (n, k)
+        Small pictures, as rows.
+    """
+    order = np.argsort(same, kind="stable")
+    starts = np.flatnonzero(np.diff(same[order], prepend=~same[order[:1]]))
+    sizes = np.diff(starts, append=len(order))
+    crowded = sizes > _MOST_ROUNDS
+    for start, size in zip(starts[crowded].tolist(), sizes[crowded].tolist(), strict=True):
+        members = order[start : start + size]
+        for i, j in _correlated(_normalised(content[members])):
+            yield members[i], members[j]
+
+
+def _normalised(content: NDArray[np.uint8]) -> NDArray[np.float32]:
+    pictures = content.astype(np.float32)
+    pictures -= pictures.mean(axis=1, keepdims=True)
+    pictures /= np.maximum(np.linalg.norm(pictures, axis=1, keepdims=True), 1e-6)
+    return pictures
+
+
+def _correlated(pictures: NDArray[np.float32]) -> Iterator[tuple[Indexes, Indexes]]:
+    count = len(pictures)
+    order = np.arange(count)
+    if count > _REACH:
+        centred = pictures - pictures.mean(axis=0)
+        _, directions = np.linalg.eigh(centred.T @ centred)
+        order = np.argsort(pictures @ directions[:, -1], kind="stable")
+        pictures = pictures[order]
+    most = min(_NEIGHBOURS, count - 1)
+    for start in range(0, count, _ROWS):
+        stop = min(start + _ROWS, count)
+        first, last = max(0, start - _REACH), min(stop + _REACH, count)
+        near = pictures[start:stop] @ pictures[first:last].T
+        rows = np.arange(stop - start)
+        near[rows, rows + start - first] = -1.0  # not with itself
+        best = np.argpartition(near, -most, axis=1)[:, -most:]
+        alike = np.take_along_axis(near, best, axis=1) > _LEAST_CORRELATION
+        i, j = np.nonzero(alike)[0] + start, best[alike] + first
+        pairs = np.unique(np.minimum(i, j) * count + np.maximum(i, j))
+        yield order[pairs // count], order[pairs % count]
 
 
 def groups_of(kept: Indexes) -> Iterator[Indexes]:
@@ -127,10 +194,12 @@ class _Bucketed:
 def _among_equals(
     left: Indexes, same: NDArray[np.uint64], parent: Indexes, alike: Alike
 ) -> Indexes:
-    """Join photos of equal codes to the best ones of them; return what is kept."""
+    """Join photos of equal codes to the best ones of them; return what is not joined to any."""
     undecided = left[np.argsort(same[left], kind="stable")]
     kept = []
-    while len(undecided):
+    for _ in range(_MOST_ROUNDS):
+        if not len(undecided):
+            break
         first = np.flatnonzero(np.diff(same[undecided], prepend=~same[undecided[0]]))
         best = undecided[first]
         kept.append(best)
@@ -141,7 +210,7 @@ def _among_equals(
         joins = alike(better, worse) >= ALIKE
         parent[worse[joins]] = better[joins]
         undecided = worse[~joins]
-    return np.sort(np.concatenate(kept)) if kept else left
+    return np.sort(np.concatenate([*kept, undecided]))
 
 
 def _verified(pairs: Iterable[tuple[Indexes, Indexes]], alike: Alike) -> tuple[Indexes, Indexes]:

@@ -23,6 +23,7 @@ from qualipy_filters_builtin.duplicate_groups import (
     Stage,
     code_pairs,
     groups_of,
+    neighbours,
     stars,
 )
 from qualipy_filters_builtin.hamming_search import pairs_within
@@ -47,6 +48,7 @@ _LEAST_CONTRAST = 4.0
 """In levels; a tiny picture of less says nothing: black frames, blank pages, clear sky."""
 _NEAR = 2
 """The radius of the first stage, in bits: re-saved and resized copies, frames of one scene."""
+_MIXING = np.uint64(0x9E3779B97F4A7C15)  # odd, half of its bits set: 2**64 / the golden ratio
 _WIDEST_STRETCH = 1.3
 """Photos whose ratios of width to height differ by more are not compared."""
 
@@ -172,7 +174,10 @@ class NearDuplicates(SetFilter):
         """The best photo of each one's group, and how alike it is, of photos that say something."""
         ways = turns(self.mirrored, self.rotated)
         codes = {turn: turned_codes(rows["codes"], turn) for turn in ways}
-        stages: list[Stage] = [partial(_stage, codes, UPRIGHT, 0, 0, min(_NEAR, self.radius))]
+        content = rows["tiny"].reshape(len(rows), TINY * TINY)
+        crowds = partial(_in_crowds, rows["codes"][:, 0], content)
+        near = partial(_stage, codes, UPRIGHT, 0, 0, min(_NEAR, self.radius))
+        stages: list[Stage] = [crowds, crowds, near]  # the second looks among what the first kept
         for turn in ways:
             stages.append(partial(_stage, codes, turn, 0, 0, self.radius))
             for view in range(1, len(VIEWS) if self.cropped else 1):
@@ -183,7 +188,26 @@ class NearDuplicates(SetFilter):
             found = [_likeness(rows, better, worse, turn) for turn in _all(ways)]
             return np.asarray(np.max(found, axis=0), dtype=np.float64)
 
-        return stars(len(rows), rows["codes"][:, 0], stages, alike)
+        same = [_digests(content), rows["codes"][:, 0]]
+        return stars(len(rows), same, stages, alike)
+
+
+def _digests(content: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """A code of each tiny picture: equal for equal ones, and hardly ever for others."""
+    words = np.ascontiguousarray(content).view(np.uint64)
+    digests = np.zeros(len(words), np.uint64)
+    for column in words.T:
+        digests = (digests ^ column) * _MIXING
+        digests ^= digests >> np.uint64(32)
+    return digests
+
+
+def _in_crowds(
+    codes: NDArray[np.uint64], content: NDArray[np.uint8], active: Indexes
+) -> Iterator[tuple[Indexes, Indexes]]:
+    """Pairs of active photos among many that share a code."""
+    for i, j in neighbours(codes[active], content[active]):
+        yield active[i], active[j]
 
 
 def _stage(
