@@ -3,8 +3,10 @@
 The photos of the other filters, onto which words are drawn (see ``lettering.py``), teach a small
 network cell by cell of 8 by 8 pixels where lettering is. A first network does not see some
 scripts, and is measured on those. What it takes for lettering in photos without any is then
-trained on, too, by the second network, which sees all scripts. The labelled photos of the filter
-itself teach neither: on them, the decision about the whole photo is fitted and cross-validated::
+trained on, too, by the second network, which sees all scripts. It is a teacher: the network that
+is shipped has two fifths of its weights and half of its cost, and learns to answer as the teacher
+does. The labelled photos of the filter itself teach none of them: on them, the decision about the
+whole photo is fitted and cross-validated::
 
     python training/text_detection.py path/to/labelled/photos text_detection.npz
 
@@ -20,9 +22,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -36,7 +39,15 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from qualipy_core import Image, gray, plugins, training
-from qualipy_filters_builtin.text_network import GEOMETRIES, TextNetwork, blocks, evidence, pyramid
+from qualipy_filters_builtin.convolution import Geometry, sigmoid
+from qualipy_filters_builtin.text_network import (
+    GEOMETRIES,
+    RECTIFIED,
+    TextNetwork,
+    blocks,
+    evidence,
+    pyramid,
+)
 from qualipy_filters_builtin.text_regions import LARGEST_SIDE
 
 FILTER = "text_detection"
@@ -45,12 +56,12 @@ OPENCV = metadata.packages_distributions()["cv2"][0]  # with or without windows
 FONTS = Path("/usr/share/fonts")
 FONT_FILES = {".ttf", ".otf", ".ttc", ".t1"}
 UNSEEN_SCRIPTS = ("armenian", "bengali", "devanagari", "georgian", "hangul", "hebrew", "thai")
-CHANNELS = (16, 12, 24, 24, 24, 24, 1)
-KERNELS = (2, 2, 3, 3, 3, 1)
 SEED = 0
 BATCH, MISTAKEN_IN_BATCH = 24, 6
 TURNED = 0.1  # of the crops: book spines, signs that hang
-STEPS, FIRST = 8000, 0.2  # batches, and the share of them that the first network gets
+STEPS, FIRST = 8000, 0.2  # batches of the teacher, and the share of them that the first gets
+TAUGHT_STEPS = 4800
+TRUST = 0.5  # in the teacher, where it is known what is lettering
 RATE, WEIGHT_DECAY = 6e-3, 1e-3
 MISTAKEN = 0.15  # a cell that is this probably lettering is worth another look
 MINED_SIDES = (512, 360, 256, 180)
@@ -63,44 +74,99 @@ KNOWN_FAILURES = [
     "Rows of small windows, rigging and crests of thin stripes are taken for text at times.",
 ]
 
+
+class Plan(NamedTuple):
+    """What a network is made of; rectified are the convolutions of these numbers."""
+
+    geometries: tuple[Geometry, ...]
+    kernels: tuple[int, ...]
+    channels: tuple[int, ...]
+    rectified: tuple[int, ...]
+    evened: bool
+    """Results are brought to one mean and deviation, which is folded into the weights."""
+
+
+TEACHER = Plan(
+    (Geometry(), Geometry(2), Geometry(1, 1), Geometry(1, 1), Geometry(1, 2, 2), Geometry()),
+    (2, 2, 3, 3, 3, 1),
+    (16, 12, 24, 24, 24, 24, 1),
+    (0, 1, 2, 3),
+    evened=False,
+)
+SHIPPED = Plan(
+    GEOMETRIES,
+    (2, 2, 3, 1, 3, 1, 3, 1, 1),
+    (16, 16, 32, 32, 32, 32, 32, 32, 32, 1),
+    RECTIFIED,
+    evened=True,
+)
+
 Cells = npt.NDArray[np.int8]
+Network = Callable[[Gray], npt.NDArray[np.float32]]
 Samples = tuple[npt.NDArray[np.uint8], Cells]
 Arrays = dict[str, npt.NDArray[np.float32]]
+
+
+class Layer(nn.Module):  # type: ignore[misc]
+    """A convolution and what becomes of its results."""
+
+    def __init__(self, plan: Plan, number: int) -> None:
+        super().__init__()
+        stride, padding, dilation, by_channel = plan.geometries[number]
+        channels, filters = plan.channels[number : number + 2]
+        shape = (channels, filters, plan.kernels[number], stride, padding, dilation)
+        self.convolution = nn.Conv2d(*shape, groups=filters if by_channel else 1)
+        self.evened = plan.evened and filters > 1
+        self.even = nn.BatchNorm2d(filters) if self.evened else nn.Identity()
+        self.rectified = number in plan.rectified
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return what it makes of maps ``(n, channels, rows, columns)``."""
+        maps = self.even(self.convolution(maps))
+        return torch.relu(maps) if self.rectified else maps
+
+    def folded(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return kernels (rows, columns, in, out) and biases, which even the results, too."""
+        weight = self.convolution.weight.detach().numpy().transpose(2, 3, 1, 0)
+        bias = self.convolution.bias.detach().numpy()
+        if self.evened:
+            deviation = np.sqrt(self.even.running_var.numpy() + self.even.eps)
+            gain = self.even.weight.detach().numpy() / deviation
+            weight = weight * gain
+            bias = (bias - self.even.running_mean.numpy()) * gain + self.even.bias.detach().numpy()
+        return np.ascontiguousarray(weight, np.float32), bias.astype(np.float32)
 
 
 class Net(nn.Module):  # type: ignore[misc]
     """What `TextNetwork` computes, to be trained."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: Plan) -> None:
         super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(
-                CHANNELS[number],
-                CHANNELS[number + 1],
-                KERNELS[number],
-                geometry.stride,
-                geometry.padding,
-                geometry.dilation,
-            )
-            for number, geometry in enumerate(GEOMETRIES)
-        )
+        layers = [Layer(plan, number) for number in range(len(plan.geometries))]
+        half = len(layers) // 2
+        self.near, self.around = nn.Sequential(*layers[:half]), nn.Sequential(*layers[half:-1])
+        self.logit = layers[-1]
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
         """Return logits ``(n, rows, columns)`` of blocks ``(n, 16, rows, columns)``."""
-        strokes, pairs, near, around, wide, logit = self.convolutions
-        cells = torch.relu(near(torch.relu(pairs(torch.relu(strokes(seen))))))
-        context = wide(torch.relu(around(nn.functional.avg_pool2d(cells, 2))))
+        cells = self.near(seen)
+        context = self.around(nn.functional.avg_pool2d(cells, 2))
         merged = torch.relu(cells + nn.functional.interpolate(context, scale_factor=2))
-        return torch.as_tensor(logit(merged))[:, 0]
+        return torch.as_tensor(self.logit(merged))[:, 0]
 
     def arrays(self) -> Arrays:
-        """Return the weights as (rows, columns, in, out), in which patches are laid."""
+        """Return the weights and biases, as `TextNetwork` takes them."""
         found = {}
-        for number, layer in enumerate(self.convolutions):
-            weight = layer.weight.detach().numpy().transpose(2, 3, 1, 0)
-            found[f"weight{number}"] = np.ascontiguousarray(weight, np.float32)
-            found[f"bias{number}"] = layer.bias.detach().numpy().astype(np.float32)
+        for number, layer in enumerate([*self.near, *self.around, self.logit]):
+            found[f"weight{number}"], found[f"bias{number}"] = layer.folded()
         return found
+
+    def judge(self, luma: Gray) -> npt.NDArray[np.float32]:
+        """Return the probability of each cell, as `TextNetwork` does."""
+        rows, columns = (-(-side // CELL) for side in luma.shape)
+        with torch.no_grad():
+            logits = self(torch.from_numpy(blocks(luma)[None]))
+        return sigmoid(logits[0, :rows, :columns].numpy())
 
 
 def backgrounds(root: Path) -> list[Sample]:
@@ -118,7 +184,7 @@ def drawn(drawer: Drawer, count: int) -> Samples:
     return np.array([image for image, _ in samples]), np.array([cells for _, cells in samples])
 
 
-def mistaken(network: TextNetwork, photos: list[Gray]) -> Samples:
+def mistaken(network: Network, photos: list[Gray]) -> Samples:
     """Cut out what a network takes for lettering in photos that hold none."""
     crops = []
     for photo in photos:
@@ -128,7 +194,7 @@ def mistaken(network: TextNetwork, photos: list[Gray]) -> Samples:
             below, beside = (max(0, SIDE - length) for length in sized.shape)
             sized = cv2.copyMakeBorder(sized, 0, below, 0, beside, cv2.BORDER_REFLECT)
             level = np.asarray(sized, np.uint8)
-            cells = network(level).copy()
+            cells = network(level)
             for _ in range(MINED_PER_SIDE):
                 row, column = np.unravel_index(int(cells.argmax()), cells.shape)
                 if cells[row, column] < MISTAKEN:
@@ -140,8 +206,19 @@ def mistaken(network: TextNetwork, photos: list[Gray]) -> Samples:
     return np.array(crops), np.zeros((len(crops), SIDE // CELL, SIDE // CELL), np.int8)
 
 
-def trained(net: Net, samples: Samples, hard: Samples | None, steps: int, seed: int) -> TextNetwork:
-    """Go on training a network, with what was mistaken for lettering in a quarter of a batch."""
+def trained(
+    net: Net,
+    samples: Samples,
+    hard: Samples | None,
+    steps: int,
+    seed: int,
+    teacher: Net | None = None,
+) -> None:
+    """Go on training a network, with what was mistaken for lettering in a quarter of a batch.
+
+    With a teacher, it learns what that answers: half of it where it is known what is lettering, and
+    all of it where that is not.
+    """
     optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     rng = np.random.default_rng(seed)
@@ -155,14 +232,18 @@ def trained(net: Net, samples: Samples, hard: Samples | None, steps: int, seed: 
             sign = -1 if rng.random() < 0.5 else 1  # and so is bright lettering on dark ground
             turns = 1 if rng.random() < TURNED else 0
             crop = np.ascontiguousarray(np.rot90(crops[chosen][:, ::mirror], turns))
-            images.append(blocks(crop).transpose(2, 0, 1) * np.float32(sign))
+            images.append(blocks(crop) * np.float32(sign))
             cells.append(np.rot90(truth[chosen][:, ::mirror], turns))
-        target = torch.from_numpy(np.array(cells)).float()
-        logits = net(torch.from_numpy(np.array(images)))
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            logits, target.clamp(min=0), reduction="none"
-        )
-        loss = (loss * (target >= 0)).sum() / (target >= 0).sum()
+        truth = torch.from_numpy(np.array(cells)).float()
+        seen = torch.from_numpy(np.array(images))
+        goal, judged = truth.clamp(min=0), truth >= 0
+        if teacher is not None:
+            with torch.no_grad():
+                answer = torch.sigmoid(teacher(seen))
+            goal = torch.where(judged, TRUST * answer + (1 - TRUST) * goal, answer)
+            judged = torch.ones_like(judged)
+        loss = nn.functional.binary_cross_entropy_with_logits(net(seen), goal, reduction="none")
+        loss = (loss * judged).sum() / judged.sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -172,10 +253,19 @@ def trained(net: Net, samples: Samples, hard: Samples | None, steps: int, seed: 
             spent = time.monotonic() - started
             print(f"step {step}, loss {total / 250:.4f}, {spent:.0f} s", flush=True)
             total = 0.0
-    return TextNetwork(net.arrays())
 
 
-def shares(network: TextNetwork, samples: Samples) -> dict[str, float]:
+def taught(teacher: Net, samples: Samples, hard: Samples, steps: int) -> Net:
+    """Train the network that is shipped, by a teacher."""
+    torch.manual_seed(SEED)
+    net = Net(SHIPPED)
+    for each in (net, teacher):
+        each.to(memory_format=torch.channels_last)  # half the time
+    trained(net, samples, hard, steps, seed=3, teacher=teacher)
+    return net
+
+
+def shares(network: Network, samples: Samples) -> dict[str, float]:
     """Return the shares of cells of drawn samples that are judged rightly."""
     probability = np.array([network(image) for image in samples[0]])
     return {
@@ -184,7 +274,7 @@ def shares(network: TextNetwork, samples: Samples) -> dict[str, float]:
     }
 
 
-def decided(network: TextNetwork, samples: list[Sample]) -> tuple[Arrays, npt.NDArray[np.float64]]:
+def decided(network: Network, samples: list[Sample]) -> tuple[Arrays, npt.NDArray[np.float64]]:
     """Fit the decision to labelled photos; return it, and cross-validated degrees."""
     features = np.array(
         [
@@ -215,7 +305,8 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="the model file to write; its card goes beside it")
     parser.add_argument("--fonts", type=Path, default=FONTS, help="the folder of fonts")
     parser.add_argument("--count", type=int, default=5000, help="samples drawn, for each network")
-    parser.add_argument("--steps", type=int, default=STEPS, help="batches, for both networks")
+    parser.add_argument("--steps", type=int, default=STEPS, help="batches, for the teacher")
+    parser.add_argument("--taught-steps", type=int, default=TAUGHT_STEPS, help="and for its pupil")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -229,20 +320,25 @@ def main() -> None:
     print(f"{len(photos)} photos, {len(files)} fonts, {len(fonts)} scripts", flush=True)
     seen = set(SCRIPTS) - set(UNSEEN_SCRIPTS)
     some = drawn(Drawer(photos, fonts, seen, seed=1), options.count)
-    net = Net()
+    teacher = Net(TEACHER)
     first_steps = int(options.steps * FIRST)
-    first = trained(net, some, None, first_steps, seed=1)
+    trained(teacher, some, None, first_steps, seed=1)
     checked = {}
     for number, (title, scripts) in enumerate({"seen": seen, "unseen": UNSEEN_SCRIPTS}.items()):
         test = drawn(Drawer(photos, fonts, scripts, seed=10 + number), options.count // 10)
-        checked[f"first_network_{title}_scripts"] = shares(first, test)
+        checked[f"first_network_{title}_scripts"] = shares(teacher.judge, test)
     print(checked, flush=True)
-    hard = mistaken(first, photos)
+    hard = mistaken(teacher.judge, photos)
     print(f"{len(hard[0])} crops mistaken for lettering", flush=True)
     more = drawn(Drawer(photos, fonts, seed=2), options.count)
     every = (np.concatenate([some[0], more[0]]), np.concatenate([some[1], more[1]]))
-    network = trained(net, every, hard, options.steps - first_steps, seed=2)
+    trained(teacher, every, hard, options.steps - first_steps, seed=2)
     test = drawn(Drawer(photos, fonts, seed=20), options.count // 10)
+    checked["teacher_all_scripts"] = shares(teacher.judge, test)
+    hard = mistaken(teacher.judge, photos)
+    print(f"{len(hard[0])} crops mistaken for lettering by the teacher", flush=True)
+    net = taught(teacher, every, hard, options.taught_steps)
+    network = TextNetwork(net.arrays())
     checked["all_scripts"] = shares(network, test)
 
     samples = load(options.photos, FILTER)
@@ -256,6 +352,7 @@ def main() -> None:
         "drawn": len(every[0]),
         "mistaken_crops": len(hard[0]),
         "steps": options.steps,
+        "taught_steps": options.taught_steps,
     }
     card = described(options.photos, net, counts, checked, samples, degree)
     groups = [sample.group for sample in places]
@@ -308,7 +405,9 @@ def described(
             "filters, without the source photos that are labelled for this one and without "
             f"{len(LETTERED.read_text().split())} that show lettering.",
             "made": "Words of some twenty scripts drawn onto crops of the photos, and as often "
-            "what is taken for lettering; then crops that a first network mistook for lettering.",
+            "what is taken for lettering; then crops that a network mistook for lettering. On "
+            "these, the network learnt what was drawn and, with as much weight, what a larger one "
+            "answers that was trained so.",
             "counts": counts,
             "seed": "fixed in the recipe",
             "command": f"python training/{FILTER}.py FOLDER {FILTER}.npz",

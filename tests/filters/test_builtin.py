@@ -191,9 +191,10 @@ LARGE = 12_000_000  # pixels, a camera's
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "retina")
 # How much of a prediction may hang on how a large photo was saved. A lens is told by few edges;
 # regions are counted in a coarse map; shares of the area are compared with 0.05; a copy of odd size
-# is a little softer.
+# is a little softer; a badge of four letters is just not resolved.
 AGREEMENT = {
     "fisheye": 0.3,
+    "text_detection": 0.25,
     "multiple_salient_regions": 0.1,
     "blurred_context": 0.1,
     "object_too_small": 0.01,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from skimage import data
 from qualipy_core import Image
 from qualipy_core.opencv import cv2
 from qualipy_core.testing import FilterContract
-from qualipy_filters_builtin.convolution import Convolution, Geometry
+from qualipy_filters_builtin.convolution import Convolution, Geometry, Network, shipped
+from qualipy_filters_builtin.onnx import INPUT, Graph
 from qualipy_filters_builtin.text_detection import TextDetection
-from qualipy_filters_builtin.text_network import blocks, evidence, pyramid
+from qualipy_filters_builtin.text_network import TextNetwork, blocks, evidence, pyramid
 from qualipy_filters_builtin.text_regions import text_maps
 
 Pixels = NDArray[np.uint8]
@@ -137,14 +139,14 @@ def test_a_map_covers_its_level_with_cells_of_8_pixels(shape: tuple[int, int]) -
 def test_blocks_are_the_pixels_without_brightness_and_contrast() -> None:
     level = cv2.cvtColor(photo("camera"), cv2.COLOR_RGB2GRAY)
     seen = blocks(level)
-    assert seen.shape == (129, 129, 16)
+    assert seen.shape == (16, 129, 129)
     fainter = blocks((level // 2 + 60).astype(np.uint8))
     assert np.corrcoef(seen.ravel(), fainter.ravel())[0, 1] > 0.97
     # Pixel (2, 2) of the second block is that of the level, two pixels beyond the border.
     flat = np.full((32, 32), 100, np.uint8)
     assert np.allclose(blocks(flat), 0, atol=1e-3)
     flat[4, 5] = 200
-    assert np.unravel_index(blocks(flat).argmax(), (9, 9, 16)) == (1, 1, 4 * 2 + 3)
+    assert np.unravel_index(blocks(flat).argmax(), (16, 9, 9)) == (4 * 2 + 3, 1, 1)
 
 
 def test_more_lettering_is_more_evidence() -> None:
@@ -160,20 +162,56 @@ def test_more_lettering_is_more_evidence() -> None:
 @pytest.mark.parametrize(
     "geometry", [Geometry(), Geometry(2, 1), Geometry(1, 2, 2), Geometry(4, 1), Geometry(2, 0, 2)]
 )
-@pytest.mark.parametrize("channels", [1, 5])
-def test_a_convolution_sums_what_its_kernel_sees(geometry: Geometry, channels: int) -> None:
+@pytest.mark.parametrize(("channels", "by_channel"), [(5, False), (6, True)])
+def test_a_convolution_sums_what_its_kernel_sees(
+    geometry: Geometry, channels: int, by_channel: bool
+) -> None:
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(37, 44, channels)).astype(np.float32)
-    weight = rng.normal(size=(3, 3, channels, 6)).astype(np.float32)
+    weight = rng.normal(size=(3, 3, 1 if by_channel else channels, 6)).astype(np.float32)
     bias = rng.normal(size=6).astype(np.float32)
-    found = Convolution(weight, bias, geometry)(maps)
-    stride, padding, dilation = geometry
+
+    def convolved(rectified: bool) -> NDArray[np.float32]:
+        graph = Graph()
+        laid = geometry._replace(by_channel=by_channel)
+        result = Convolution(weight, bias, laid)(graph, INPUT, rectified)
+        network = Network(graph.described(result, channels))
+        return network(maps.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0).copy()
+
+    found = convolved(rectified=False)
+    stride, padding, dilation, _ = geometry
     padded = np.pad(maps, ((padding, padding), (padding, padding), (0, 0)))
     for row, column in ((0, 0), (1, 2), (found.shape[0] - 1, found.shape[1] - 1)):
         top, left = row * stride, column * stride
         reach = 2 * dilation + 1
         seen = padded[top : top + reach : dilation, left : left + reach : dilation]
-        expected = np.einsum("yxc,yxcf->f", seen, weight) + bias
+        sums = "yxc,yxc->c" if by_channel else "yxc,yxcf->f"
+        kernel = weight[:, :, 0] if by_channel else weight
+        expected = np.einsum(sums, seen, kernel) + bias
         assert found[row, column] == pytest.approx(expected, abs=1e-4)
-    rectified = Convolution(weight, bias, geometry)(maps, rectified=True)
-    assert np.array_equal(rectified, np.maximum(found, 0))
+    assert np.array_equal(convolved(rectified=True), np.maximum(found, 0))
+
+
+def test_threads_and_places_in_memory_change_no_bit_of_a_map() -> None:
+    network = TextNetwork(shipped("text_detection.npz"))
+    level = np.ascontiguousarray(photo("camera")[:300, :, 0])
+    cells = network(level)
+    elsewhere = np.empty(level.size + 64, np.uint8)
+    threads = cv2.getNumThreads()
+    try:
+        for number, offset in ((1, 0), (2, 1), (3, 4), (8, 33)):
+            cv2.setNumThreads(number)
+            moved = elsewhere[offset : offset + level.size].reshape(level.shape)
+            moved[:] = level
+            assert np.array_equal(network(moved), cells)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def test_threads_can_look_at_pictures_at_once() -> None:
+    network = TextNetwork(shipped("text_detection.npz"))
+    levels = [np.ascontiguousarray(photo(name)[:, :, 0]) for name in ("camera", "chelsea")] * 8
+    alone = [network(level) for level in levels]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(network, levels))
+    assert all(np.array_equal(*pair) for pair in zip(alone, together, strict=True))

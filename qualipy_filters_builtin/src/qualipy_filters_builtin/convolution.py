@@ -1,12 +1,14 @@
-"""Small convolutional networks whose weights are plain arrays, evaluated as matrix products.
+"""Small convolutional networks whose weights are plain arrays, run by OpenCV.
 
 Weights come from an ``.npz`` with ``weight0``, ``bias0``, ``weight1``, …; how the convolutions are
 put together, and the shape of each beyond its kernel (stride, padding, dilation), belongs to the
-code that uses them.
+code that uses them. It is written down as an ONNX graph (`qualipy_filters_builtin.onnx`), which is
+what ``cv2.dnn`` reads.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
@@ -15,11 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qualipy_core.opencv import cv2
+from qualipy_filters_builtin.onnx import Graph
 
 Float = NDArray[np.float32]
-
-
-_TOGETHER = 16  # rows
 
 
 class Geometry(NamedTuple):
@@ -28,76 +28,63 @@ class Geometry(NamedTuple):
     stride: int = 1
     padding: int = 0
     dilation: int = 1
+    by_channel: bool = False
+    """Each kernel is laid over a channel of its own."""
 
 
 class Convolution(NamedTuple):
-    """One convolution.
+    """One convolution, zeros beyond the borders.
 
     ``weight`` is float32 of shape ``(rows, columns, channels in, channels out)``, ``bias`` float32
-    of shape ``(channels out,)``.
+    of shape ``(channels out,)``. Kernels of a channel each have one channel in.
     """
 
     weight: Float
     bias: Float
     geometry: Geometry
 
-    def __call__(self, maps: Float, rectified: bool = False) -> Float:
-        """Return the convolution of maps ``(H, W, channels in)``, zeros beyond the borders.
+    def __call__(self, graph: Graph, maps: str, rectified: bool = False) -> str:
+        """Add the convolution of maps to a graph, and return the name of the result.
 
         What is negative in it becomes 0 when it is rectified.
         """
-        padded = self._padded(maps)
-        height, width = self._places(padded)
-        filters, stride = len(self.bias), self.geometry.stride
-        reach = self.geometry.dilation * (self.weight.shape[0] - 1) + 1
-        result = np.empty((height, width, filters), np.float32)
-        bias = np.tile(self.bias, width)
-        # A few rows at a time, whose patches stay in the processor's cache. Matrix products are of
-        # one row: for larger ones, libraries for linear algebra start threads, which on a machine
-        # that has other work wait for each other longer than they compute.
-        for top in range(0, height, _TOGETHER):
-            part = result[top : top + _TOGETHER]
-            first, last = top * stride, (top + len(part) - 1) * stride
-            self._convolve(padded[first : last + reach], part)
-            rows = part.reshape(len(part), -1)
-            rows += bias
-            if rectified:
-                cv2.threshold(rows, 0, 0, cv2.THRESH_TOZERO, dst=rows)
-        return result
-
-    def _convolve(self, padded: Float, sums: Float) -> None:
-        """Sum over the kernel's rows, which share their patches."""
-        rows, columns, channels, filters = self.weight.shape
-        stride, _, dilation = self.geometry
-        height, width, _ = sums.shape
-        down, right, deep = padded.strides
-        shape, strides = (len(padded), width, columns), (down, stride * right, dilation * right)
-        windows = np.ndarray((*shape, channels), np.float32, padded, 0, (*strides, deep))
-        patches = np.ascontiguousarray(windows).reshape(len(padded), width, columns * channels)
-        weight = self.weight.reshape(rows, columns * channels, filters)
-        last = stride * (height - 1)
-        np.matmul(patches[: last + 1 : stride], weight[0], out=sums)
-        for row in range(1, rows):
-            first = row * dilation
-            sums += patches[first : first + last + 1 : stride] @ weight[row]
-
-    def _padded(self, maps: Float) -> Float:
-        padding = self.geometry.padding
-        if not padding:
-            return np.ascontiguousarray(maps)
-        height, width, channels = maps.shape
-        padded = np.zeros((height + 2 * padding, width + 2 * padding, channels), np.float32)
-        padded[padding:-padding, padding:-padding] = maps
-        return padded
-
-    def _places(self, padded: Float) -> tuple[int, int]:
-        """Return how often the kernel fits, along the rows and along the columns."""
-        stride, _, dilation = self.geometry
-        height, width = (
-            (side - dilation * (reach - 1) - 1) // stride + 1
-            for side, reach in zip(padded.shape[:2], self.weight.shape[:2], strict=True)
+        rows, columns, _, filters = self.weight.shape
+        stride, padding, dilation, by_channel = self.geometry
+        weight = graph.constant(self.weight.transpose(3, 2, 0, 1))
+        result = graph.add(
+            "Conv",
+            [maps, weight, graph.constant(self.bias)],
+            kernel_shape=[rows, columns],
+            strides=[stride] * 2,
+            pads=[padding] * 4,
+            dilations=[dilation] * 2,
+            group=filters if by_channel else 1,
         )
-        return height, width
+        return graph.add("Relu", [result]) if rectified else result
+
+
+class Network(threading.local):
+    """A graph that can be evaluated.
+
+    OpenCV's networks hold what they compute, so that each thread has one of its own. The same maps
+    give the same bits, for any number of OpenCV's threads and wherever the maps lie in memory.
+
+    Parameters
+    ----------
+    graph : bytes
+        The ONNX description, as `Graph.described` returns it.
+    """
+
+    def __init__(self, graph: bytes) -> None:
+        self._net = cv2.dnn.readNetFromONNX(np.frombuffer(graph, np.uint8))
+
+    def __call__(self, maps: Float) -> Float:
+        """Return the maps ``(1, channels, H, W)`` that the graph makes of maps of such a shape.
+
+        They are overwritten when the network is evaluated again.
+        """
+        self._net.setInput(maps)
+        return np.asarray(self._net.forward(), np.float32)
 
 
 def convolutions(

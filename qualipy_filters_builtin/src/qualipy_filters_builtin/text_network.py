@@ -15,17 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qualipy_core.opencv import cv2
-from qualipy_filters_builtin.convolution import Geometry, convolutions, sigmoid
+from qualipy_filters_builtin.convolution import Geometry, Network, convolutions, sigmoid
+from qualipy_filters_builtin.onnx import INPUT, Graph
 
 CELL = 8
 GEOMETRIES = (
     Geometry(),  # 2 × 2 blocks, rectified: strokes
     Geometry(stride=2),  # 2 × 2 of those, rectified: cells
-    Geometry(padding=1),  # 3 × 3 cells, rectified
-    Geometry(padding=1),  # 3 × 3 pairs of cells, rectified: surroundings
-    Geometry(padding=2, dilation=2),  # wider surroundings, added to the cells
+    Geometry(padding=1, by_channel=True),  # 3 × 3 cells, channel by channel,
+    Geometry(),  # and the channels together, rectified
+    Geometry(padding=1, by_channel=True),  # 3 × 3 pairs of cells: surroundings,
+    Geometry(),  # rectified
+    Geometry(padding=2, dilation=2, by_channel=True),  # wider surroundings,
+    Geometry(),  # added to the cells
     Geometry(),  # the logit
 )
+"""How each kernel is laid: two that are wide and look at a channel each or at one place cost a
+third of one that does both, and tell as much."""
+RECTIFIED = (0, 1, 3, 5)
+"""Which of the convolutions' results have no negative numbers."""
 
 LEVELS = 2
 """Lettering of 9 to 48 pixels is learnt; halved once, a picture shows twice larger lettering so."""
@@ -39,7 +47,7 @@ _BLOCK = 4
 _MARGIN = 2
 """Blocks begin two pixels outside the picture: 2 × 2 of them are centred on 4 × 4 pixels."""
 _WHOLE = 2 * CELL
-"""Sides are filled up to pairs of cells."""
+"""Sides are filled up to pairs of cells, two at least: OpenCV 4 errs about maps one place wide."""
 _NEIGHBOURHOOD = (9, 9)
 """Blocks, 36 pixels: where contrast is taken from."""
 _EVEN_NOISE = 8.0
@@ -58,7 +66,7 @@ class TextNetwork:
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        self._convolutions = convolutions(arrays, GEOMETRIES)
+        self._network = Network(_graph(arrays))
 
     def __call__(self, luma: NDArray[np.uint8]) -> Float:
         """Return the probability of each cell of 8 × 8 pixels.
@@ -73,15 +81,37 @@ class TextNetwork:
         ndarray of float32, shape (ceil(H / 8), ceil(W / 8))
             Probabilities in [0, 1].
         """
-        strokes, pairs, near, around, wide, logit = self._convolutions
-        cells = near(pairs(strokes(blocks(luma), rectified=True), rectified=True), rectified=True)
-        surroundings = wide(around(_halved(cells), rectified=True))
-        height, width, channels = cells.shape
-        by_pairs = cells.reshape(height // 2, 2, width // 2, 2, channels)
-        by_pairs += surroundings[:, None, :, None]
-        np.maximum(cells, 0, out=cells)
         rows, columns = (-(-side // CELL) for side in luma.shape)
-        return sigmoid(logit(cells)[:rows, :columns, 0])
+        return sigmoid(self._network(blocks(luma)[None])[0, 0, :rows, :columns])
+
+
+def _graph(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Put the convolutions together."""
+    graph = Graph()
+    layers = convolutions(arrays, GEOMETRIES)
+
+    def chained(maps: str, *numbers: int) -> str:
+        for number in numbers:
+            maps = layers[number](graph, maps, rectified=number in RECTIFIED)
+        return maps
+
+    cells = chained(INPUT, 0, 1, 2, 3)
+    halved = graph.add("AveragePool", [cells], kernel_shape=[2, 2], strides=[2, 2])
+    surroundings = chained(halved, 4, 5, 6, 7)
+    merged = graph.add("Add", [cells, _doubled(graph, surroundings)])
+    return graph.described(chained(graph.add("Relu", [merged]), 8), _BLOCK**2)
+
+
+def _doubled(graph: Graph, maps: str) -> str:
+    """Repeat each place of maps, as 2 × 2."""
+    scales = graph.constant(np.array([1, 1, 2, 2]))
+    return graph.add(
+        "Resize",
+        [maps, "", scales],
+        mode="nearest",
+        nearest_mode="floor",
+        coordinate_transformation_mode="asymmetric",
+    )
 
 
 def pyramid(luma: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
@@ -107,32 +137,28 @@ def finest(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def blocks(luma: NDArray[np.uint8]) -> Float:
     """Return ``(luma - local mean) / (local deviation + 8)``, in blocks of 4 × 4 pixels.
 
-    Faint lettering becomes as strong as bold lettering. Shape (rows, columns, 16): one block more
-    than pairs of cells hold, along each side.
+    Faint lettering becomes as strong as bold lettering. Shape (16, rows, columns), the pixels of a
+    block row by row: one block more than pairs of cells hold, along each side.
     """
-    below, beside = (_MARGIN + -side % _WHOLE for side in luma.shape)
+    below, beside = (_MARGIN + max(-side % _WHOLE, 2 * _WHOLE - side) for side in luma.shape)
     padded = cv2.copyMakeBorder(luma, _MARGIN, below, _MARGIN, beside, cv2.BORDER_REFLECT)
-    # Four neighbours move as one number of 32 bits.
-    rows = np.ascontiguousarray(padded).view(np.uint32).reshape(len(padded) // _BLOCK, _BLOCK, -1)
-    whole = np.ascontiguousarray(rows.transpose(0, 2, 1)).view(np.uint8).astype(np.float32)
-    mean = np.einsum("yxp->yx", whole) / np.float32(_BLOCK**2)
-    square = np.einsum("yxp,yxp->yx", whole, whole) / np.float32(_BLOCK**2)
+    rows, columns = (side // _BLOCK for side in padded.shape)
+    pixels = np.empty((_BLOCK, _BLOCK, rows, columns), np.uint8)
+    # Of one row of all blocks, four neighbours are the four channels of a picture, which is split.
+    for row, beside_each_other in enumerate(pixels):
+        strip = padded[row::_BLOCK].reshape(rows, columns, _BLOCK)
+        cv2.split(strip, list(beside_each_other))
+    whole = pixels.reshape(_BLOCK**2, rows * columns).astype(np.float32)
+    mean = cv2.reduce(whole, 0, cv2.REDUCE_AVG).reshape(rows, columns)
+    square = cv2.reduce(whole, 0, cv2.REDUCE_SUM2).reshape(rows, columns)
     border = cv2.BORDER_REFLECT
     mean = cv2.boxFilter(mean, cv2.CV_32F, _NEIGHBOURHOOD, borderType=border)
     square = cv2.boxFilter(square, cv2.CV_32F, _NEIGHBOURHOOD, borderType=border)
-    gain = 1 / (np.sqrt(np.maximum(square - mean * mean, 0)) + np.float32(_EVEN_NOISE))
-    whole -= mean[:, :, None]
-    whole *= gain[:, :, None]
-    return whole
-
-
-def _halved(maps: Float) -> Float:
-    """Return the mean of each 2 × 2 cells."""
-    height, width, channels = maps.shape
-    pairs = maps.reshape(height // 2, 2, width, channels)
-    rows = (pairs[:, 0] + pairs[:, 1]).reshape(height // 2, width // 2, 2, channels)
-    mean: Float = (rows[:, :, 0] + rows[:, :, 1]) * np.float32(0.25)
-    return mean
+    variance = square / np.float32(_BLOCK**2) - mean * mean
+    gain = 1 / (np.sqrt(np.maximum(variance, 0)) + np.float32(_EVEN_NOISE))
+    whole -= mean.ravel()
+    whole *= gain.ravel()
+    return whole.reshape(_BLOCK**2, rows, columns)
 
 
 _RANK = 4
