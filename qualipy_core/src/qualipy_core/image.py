@@ -167,15 +167,9 @@ class Image:
         """
         if max_side is not None and max_side < 1:
             raise ValueError(f"max_side must be at least 1 pixel, not {max_side}")
-        if max_side is None or max_side > WORKING_SIDE:
-            full = self._cropped(1)
-            return full if max_side is None else self._level("full", full, max_side)
-        working = self._level("decoded", self._cropped(self._reduction()), WORKING_SIDE)
-        if max(working.shape[:2]) <= max_side:
-            return working
-        # From the power of two above it, whoever asks: each of those is made once, for all below.
-        above = self.pixels(1 << max_side.bit_length())
-        return self.derived(("working", max_side), partial(resize, above, fitted(above, max_side)))
+        if max_side is None:
+            return self._cropped(1)
+        return self.derived(("pixels", max_side), partial(self._level, max_side))
 
     def crop(self, ROI: Any) -> Image:
         """Return a region of this image, as an image; the decoded pixels are shared.
@@ -221,10 +215,16 @@ class Image:
         key = ("cropped", reduction)
         return self.derived(key, lambda: _cut(self._picture.decoded(reduction), roi, reduction))
 
-    def _level(self, origin: str, pixels: RGB, max_side: int) -> RGB:
-        if max(pixels.shape[:2]) <= max_side:
-            return pixels
-        return self.derived((origin, max_side), partial(shrink, pixels, max_side))
+    def _level(self, max_side: int) -> RGB:
+        if max_side > WORKING_SIDE:
+            return shrink(self._cropped(1), max_side)
+        if max_side == WORKING_SIDE:
+            return shrink(self._cropped(self._reduction()), max_side)
+        # From the power of two above it, whoever asks: each of those is made once, for all below.
+        above = self.pixels(1 << max_side.bit_length())
+        if max(above.shape[:2]) <= max_side:
+            return above
+        return resize(above, fitted(above, max_side))
 
     def _within(self, roots: Roots, limits: Limits | None) -> Image:
         picture = self._picture
