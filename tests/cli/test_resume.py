@@ -458,6 +458,7 @@ def test_two_runs_do_not_write_the_same_file(program, many, tmp_path):
         done = program(*slow, "-o", report.name, *more)
         assert done.returncode == 2
         assert b"run.csv is being written by another run" in done.stderr
+    wait_for_lines(report, 3, process)  # it goes on
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert b"with --resume goes on" in errors

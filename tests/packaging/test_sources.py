@@ -108,9 +108,9 @@ FORBIDDEN = {
     *("pickle.load", "pickle.Unpickler", "marshal.load", "marshal.loads", "shelve.open"),
     *("joblib.load", "dill.load", "dill.loads", "yaml.load"),
 }
-# The contract's tests pickle a filter of the process itself, and load it again there; a sandbox
-# reads what the process that started it asks.
-UNPICKLES_ITS_OWN = {"sandbox.py", "testing.py"}
+# The contract's tests pickle a filter of the process itself, and load it again there; a sandbox,
+# and a child that draws, read what the process that started them asks.
+UNPICKLES_ITS_OWN = {"sandbox.py", "apart.py", "testing.py"}
 
 
 @pytest.mark.parametrize("name", OURS)
