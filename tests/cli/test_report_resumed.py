@@ -115,7 +115,7 @@ def test_where_nothing_is_left_to_judge_ctrl_c_leaves_the_page_before(program, p
         time.sleep(4)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=60)
         assert process.returncode == 130, told
         assert not list(tmp_path.glob("*r.html*"))
         assert not list(tmp_path.glob("r_files"))
