@@ -14,6 +14,7 @@ import click
 from qualipy import __version__
 from qualipy.cli import packs
 from qualipy.cli.failures import failure
+from qualipy.cli.interrupts import handled_by_us
 from qualipy_core.errors import PluginWarning, QualipyError
 from qualipy_core.threads import one_library_thread
 
@@ -98,13 +99,17 @@ class App(click.Group):
             _forget_stdout()
             ctx.exit(PIPE_CLOSED)
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
         """Run the program; an error of ours is a message, and any other keeps its traceback."""
         _write_what_is_given()
-        with one_library_thread(), warnings.catch_warnings():
+        with (
+            handled_by_us(process_ends=args is None),
+            one_library_thread(),
+            warnings.catch_warnings(),
+        ):
             _tell_plugin_warnings()
             try:
-                return super().main(*args, **kwargs)
+                return super().main(args, *more, **options)
             except QualipyError as error:
                 told = failure(error)
         told.show()

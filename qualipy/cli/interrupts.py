@@ -15,6 +15,30 @@ T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def _nothing_more(_number: int, _frame: FrameType | None) -> None:
+    """Hear no further signal: an interrupted program has only a moment's work left."""
+
+
+@contextmanager
+def handled_by_us(*, process_ends: bool) -> Iterator[None]:
+    """Run the program, and leave no handler of ours behind.
+
+    Parameters
+    ----------
+    process_ends : bool
+        The process ends with the program. If it was interrupted, signals are ignored from here:
+        Python's own would change its exit status while it shuts down.
+    """
+    alone = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in _SIGNALS if alone}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is _nothing_more:
+                signal.signal(number, signal.SIG_IGN if process_ends else handler)
+
+
 class Interrupts:
     """Turns the first Ctrl-C into a `KeyboardInterrupt` at a moment that does no harm.
 
@@ -62,7 +86,7 @@ class Interrupts:
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler if self.signal is None else _nothing_more)
 
     def came(self) -> bool:
         """Whether there was one."""

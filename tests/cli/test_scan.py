@@ -373,6 +373,19 @@ def test_a_second_interrupt_does_not_wait(program, many, tmp_path):
     assert len(json.loads(report.read_bytes())) >= 1
 
 
+def test_interrupts_to_the_very_end_do_not_change_the_exit_status(program, many):
+    process = program.start("scan", "many", "--filters", "slow", "--jobs", "2")
+    assert process.stdout.readline()
+    os.kill(process.pid, signal.SIGINT)
+    assert process.stderr.readline().startswith(b"Stopping")
+    assert process.stderr.readline().startswith(b"Stopped: ")
+    while process.poll() is None:
+        os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+
+
 def test_an_interrupt_is_heard_while_a_list_is_awaited(program, photos):
     process = program.start("scan", "-", "--filters", "dark", "--jobs", "1", stdin=subprocess.PIPE)
     process.stdin.write(b"photos/dark.png\n")
