@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from sample_filters import write_image
 
 from qualipy_core import plugins
 from qualipy_core.testing import sample_images
+
+# A shell that starts us in the background has Ctrl-C ignored, by us and by whatever we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("qualipy", deadline=None)

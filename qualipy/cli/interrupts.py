@@ -76,7 +76,9 @@ class Interrupts:
     def __enter__(self) -> Self:
         # Elsewhere signals can't be handled: whoever runs us in a thread handles them.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            # What started us in the background may have had a signal ignored, for us as well.
+            heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(

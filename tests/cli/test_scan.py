@@ -386,6 +386,21 @@ def test_interrupts_to_the_very_end_do_not_change_the_exit_status(program, many)
     assert b"Traceback" not in errors
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_signal_that_is_ignored_for_it_stays_ignored(program, many, jobs):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        quick = ("--filters", "slow", "--set", "slow.pause=0.005")
+        process = program.start("scan", "many", *quick, "--jobs", jobs)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert b"Stopp" not in errors
+
+
 def test_an_interrupt_is_heard_while_a_list_is_awaited(program, photos):
     process = program.start("scan", "-", "--filters", "dark", "--jobs", "1", stdin=subprocess.PIPE)
     process.stdin.write(b"photos/dark.png\n")
