@@ -46,12 +46,10 @@ def settle() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
-    from qualipy_core.memory import keep_memory
     from qualipy_core.opencv import cv2
     from qualipy_core.quiet import quiet_for_good
 
     cv2.setNumThreads(1)  # the workers share the cores already
-    keep_memory()
     quiet_for_good()
     with suppress(OSError):
         os.dup2(2, 1)  # what packs print is no result, which standard output may be full of

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from qualipy_core.errors import ExecutorError
-from qualipy_core.memory import keep_memory
 from qualipy_core.plan import Plan, Task
 from qualipy_core.result import Result
 from qualipy_core.workers import Job, Workers
@@ -47,7 +46,6 @@ class ThisThread:
 
     def run(self, tasks: Iterable[Task], plan: Plan) -> Iterator[Result]:
         """Yield one result per task, in order."""
-        keep_memory()
         return map(plan.judge, tasks)
 
 

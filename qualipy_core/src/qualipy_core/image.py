@@ -27,6 +27,7 @@ from qualipy_core import plugins
 from qualipy_core.errors import ImageError, ImageReadError, ImageTooLargeError, ImageTypeError
 from qualipy_core.headers import DamagedHeaderError, Header, is_complete, read_header
 from qualipy_core.limits import Limits, checked, shown_bytes
+from qualipy_core.memory import keep_memory
 from qualipy_core.opencv import cv2
 from qualipy_core.pixels import RGB, fitted, resize, shrink, to_rgb, upright
 from qualipy_core.quiet import quiet
@@ -93,6 +94,7 @@ class Image:
         roots: Roots | None = None,
         limits: Limits | None = None,
     ) -> None:
+        keep_memory()
         picture = _Picture(source, name, roots or Roots(), checked(limits))
         self._become(picture, None if ROI is None else _parse_roi(ROI, picture))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 _BLOCK = 16 << 20  # bytes: above any array of a working image; glibc then keeps twice that at most
 
 
+@cache
 def keep_memory() -> None:
-    """Let the C library keep freed memory, up to some 32 MB.
+    """Let the C library keep freed memory, up to some 32 MB, from the first image on.
 
     glibc gives back what it frees in large blocks, and whoever asks again gets pages that the
     system clears one by one: a third of what a small photo costs. What is large it learns from the

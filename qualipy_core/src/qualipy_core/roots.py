@@ -16,7 +16,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from qualipy_core.errors import ImageForbiddenError, ImageRootsError
@@ -116,7 +115,7 @@ class Roots:
             It cannot be opened.
         """
         self.check(path, name)
-        file = Path(path).open("rb")  # noqa: SIM115 (the caller closes it)
+        file = open(path, "rb")  # noqa: SIM115 (the caller closes it)
         if self.groups and not self._hold(_place(file, path)):
             file.close()
             raise self._forbidden(path, name)
