@@ -88,15 +88,25 @@ class Model:
         standard = (np.asarray(x, dtype=np.float64) - self.mean) / self.scale
         # Not a matrix product: BLAS would start threads for it, which on a busy machine wait for
         # each other far longer than it takes, and whose number may change the last bit.
-        products = np.einsum("...f,vf->...v", standard, self.vectors)
-        if self.kernel == "rbf":
-            squares = (standard**2).sum(-1, keepdims=True) + self._squares
-            products = np.exp(-self.gamma * np.maximum(squares - 2 * products, 0.0))
-        return np.asarray(np.einsum("...v,v->...", products, self.coefficients) + self.intercept)
+        if self.kernel == "linear":
+            return np.asarray(np.einsum("...f,f->...", standard, self._weights) + self.intercept)
+        # exp(-gamma |x - v|²), multiplied out: -(gamma |x|² - 2 gamma x·v + gamma |v|²).
+        columns, squares = self._columns
+        values = np.einsum("...f,fv->...v", 2 * self.gamma * standard, columns)
+        values -= squares
+        values -= self.gamma * np.einsum("...f,...f->...", standard, standard)[..., None]
+        np.exp(values, out=values)
+        return np.asarray(np.einsum("...v,v->...", values, self.coefficients) + self.intercept)
 
     @cached_property
-    def _squares(self) -> Floats:
-        return np.asarray((self.vectors**2).sum(-1))
+    def _weights(self) -> Floats:
+        """The one vector that a linear machine's make."""
+        return np.asarray(np.einsum("v,vf->f", self.coefficients, self.vectors))
+
+    @cached_property
+    def _columns(self) -> tuple[Floats, Floats]:
+        """The vectors, feature by feature, which is faster to sum over, and gamma |v|²."""
+        return np.ascontiguousarray(self.vectors.T), self.gamma * (self.vectors**2).sum(-1)
 
     def probability(self, x: ArrayLike) -> Floats:
         """Return the probability of being positive, in [0, 1], for feature vectors.
@@ -106,7 +116,7 @@ class Model:
         x : array_like, shape (features,) or (n, features)
             Not standardised.
         """
-        exponent = np.clip(self.slope * self.decision(x) + self.offset, -500.0, 500.0)
+        exponent = np.maximum(self.slope * self.decision(x) + self.offset, -500.0)  # no overflow
         return np.asarray(1.0 / (1.0 + np.exp(-exponent)))
 
     @classmethod
