@@ -30,7 +30,7 @@ def test_maps_cover_the_picture_in_cells():
     image = Image.open(np.ascontiguousarray(PHOTO[:300, :450]))
     cells = (-(-300 // CELL), -(-450 // CELL))
     assert gradient_tensors(image).shape == (DIRECTED, 3, *cells)
-    assert {cell_energies(image, octave).shape for octave in range(LEVELS)} == {cells}
+    assert cell_energies(image).shape == (LEVELS, *cells)
     assert edge_slopes(image).shape == (4, *cells)
     assert tone_ranges(image).shape == cells
     assert missing_detail(image).shape == (DIRECTIONS,)
@@ -41,7 +41,7 @@ def test_maps_cover_the_picture_in_cells():
 def test_an_even_picture_has_no_gradient_and_no_range(size, tone):
     image = Image.open(np.full((*size, 3), tone, np.uint8))
     assert not gradient_tensors(image).any()
-    assert not any(cell_energies(image, octave).any() for octave in range(LEVELS))
+    assert not cell_energies(image).any()
     assert not edge_slopes(image).any()
     assert not tone_ranges(image).any()
     assert np.isfinite(missing_detail(image)).all()
@@ -67,13 +67,13 @@ def test_a_cells_tensor_is_the_mean_of_its_squared_derivatives(octave):
     shape = (luma.shape[0] // side, side, luma.shape[1] // side, side)
     expected = [np.reshape(product, shape).mean(axis=(1, 3)) for product in (x * x, x * y, y * y)]
     close = pytest.approx(np.stack(expected), rel=1e-3, abs=1.0)
-    assert cell_tensors(Image.open(PHOTO), octave) == close
+    assert cell_tensors(Image.open(PHOTO))[octave] == close
 
 
 def test_the_energy_of_a_ramp_is_that_of_its_slope_in_every_octave():
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 256, axis=0).repeat(3, axis=2)
-    for octave in range(LEVELS - 1):
-        inside = cell_energies(Image.open(ramp), octave)[4:-4, 4:-4]
+    for octave, energies in enumerate(cell_energies(Image.open(ramp))[:-1]):
+        inside = energies[4:-4, 4:-4]
         assert inside == pytest.approx(np.full_like(inside, 4.0**octave), rel=0.05)
 
 

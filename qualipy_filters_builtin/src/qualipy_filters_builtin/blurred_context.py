@@ -7,13 +7,15 @@ what has contrast counts: a clear sky or a plain wall is even, not blurred.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Explanation, Image, TrainableFilter, derived
+from qualipy_core import Explanation, Image, TrainableFilter
 from qualipy_core.explanation import Lines
+from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.blur_map import blur_map
 from qualipy_filters_builtin.sharpness import (
     cell_energies,
@@ -43,6 +45,9 @@ _FINE, _COARSE = 0, 3
 """The octaves, 1 and 8 pixels, whose places are compared."""
 _ENERGY_FLOOR = 0.02
 """Squared luma levels per pixel: what is left in an even area."""
+
+_LIMITS = np.array([_BLURRED_SLOPE, _SHARP_SLOPE], np.float32).reshape(2, 1, 1)
+_WAYS = np.array([-1, 1], np.float32).reshape(2, 1, 1) / np.float32(2 * _SLOPE_BLEND)
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -131,16 +136,15 @@ class BlurredContext(TrainableFilter):
             np.stack([weights * _border(ranges.shape), weights]),
             (_CONTEXT_QUANTILE, _PEAK_QUANTILE),
         )
-        beyond = _beyond(np.stack([_BLURRED_SLOPE - slopes, slopes - _SHARP_SLOPE]))
-        blurred, sharp = (weights * beyond).reshape(2, -1).mean(axis=1)
+        blurred, sharp = np.einsum("syx,yx->s", _beyond(slopes), weights) / weights.size
         compared = np.array(
             [
-                np.log(border + _LEAST_SLOPE),
-                np.log(peak + _LEAST_SLOPE),
+                math.log(border + _LEAST_SLOPE),
+                math.log(peak + _LEAST_SLOPE),
                 missing_detail(image).max(),
                 blurred,
                 sharp,
-                1.0 - weights.mean(),
+                1.0 - cv2.mean(weights)[0],
                 _divergence(image),
             ]
         )
@@ -166,11 +170,10 @@ class BlurredContext(TrainableFilter):
         return Explanation(summary, layers)
 
 
-@derived
 def _slopes(image: Image) -> Singles:
     """The steepest slopes of the cells against their ranges of tones, (4, rows, columns)."""
     ranges = tone_ranges(image)
-    floor = _RANGE_FLOOR + _RANGE_SHARE * float(ranges.mean())
+    floor = _RANGE_FLOOR + _RANGE_SHARE * cv2.mean(ranges)[0]
     return np.asarray(edge_slopes(image) / (ranges + np.float32(floor)))
 
 
@@ -187,22 +190,24 @@ def _border(shape: tuple[int, int]) -> Singles:
 def _quantiles(values: Singles, weights: Singles, quantiles: tuple[float, ...]) -> list[float]:
     """One weighted quantile for each row of weights; the plain one where nothing weighs."""
     order = values.argsort(axis=None)
-    ordered = weights.reshape(len(weights), -1)[:, order].astype(np.float64) + 1e-9
+    ordered = weights.reshape(len(weights), -1).take(order, axis=1).astype(np.float64)
+    ordered += 1e-9
     found = []
     for cumulative, quantile in zip(ordered.cumsum(axis=1), quantiles, strict=True):
         index = min(int(cumulative.searchsorted(quantile * cumulative[-1])), order.size - 1)
-        found.append(float(values.flat[order[index]]))
+        found.append(values.item(order.item(index)))
     return found
 
 
-def _beyond(excess: Singles) -> Singles:
-    """From 0 to 1 as the excess goes from negative to positive."""
-    return np.asarray(0.5 + 0.5 * np.tanh(excess / np.float32(2 * _SLOPE_BLEND)))
+def _beyond(slopes: Singles) -> Singles:
+    """From 0 to 1: how clearly a cell is blurred, and how clearly sharp, (2, rows, columns)."""
+    excess = (slopes - _LIMITS) * _WAYS
+    return np.asarray(0.5 + 0.5 * np.tanh(excess))
 
 
 def _divergence(image: Image) -> float:
     """How differently fine and coarse contrast are spread over the picture, in nats."""
-    energies = np.stack([cell_energies(image, octave) for octave in (_FINE, _COARSE)])
-    contrast = with_neighbours(energies).reshape(2, -1).astype(np.float64) + _ENERGY_FLOOR
-    fine, coarse = contrast / contrast.sum(axis=1, keepdims=True)
+    energies = cell_energies(image)[[_FINE, _COARSE]]
+    contrast = with_neighbours(energies).reshape(2, -1) + np.float32(_ENERGY_FLOOR)
+    fine, coarse = contrast / np.add.reduce(contrast, axis=1, keepdims=True)
     return float((fine * np.log(fine / coarse)).sum())

@@ -58,7 +58,6 @@ Floats = NDArray[np.float32]
 Shorts = NDArray[np.int16]
 
 
-@derived
 def gradient_tensors(image: Image) -> Floats:
     """Return the mean structure tensor of every cell and its neighbours, in the finest octaves.
 
@@ -78,54 +77,58 @@ def gradient_tensors(image: Image) -> Floats:
     Förstner & Gülch 1987, "A fast operator for detection and precise location of distinct points,
     corners and centres of circular features"; Burt & Adelson 1983, doi:10.1109/TCOM.1983.1095851.
     """
-    tensors = np.concatenate([cell_tensors(image, octave) for octave in range(DIRECTED)])
-    return with_neighbours(tensors).reshape(DIRECTED, 3, *tensors.shape[1:])
+    tensors = cell_tensors(image)
+    return with_neighbours(tensors.reshape(-1, *tensors.shape[2:])).reshape(tensors.shape)
 
 
 @derived
-def cell_tensors(image: Image, octave: int) -> Floats:
+def cell_tensors(image: Image) -> Floats:
     """Return the mean structure tensor of every cell by itself, its neighbours left out.
 
     Parameters
     ----------
     image : Image
         The picture.
-    octave : int
-        Which level of the Gaussian pyramid, 0 … DIRECTED - 1.
 
     Returns
     -------
-    ndarray of float32, shape (3, rows, columns)
-        The means of ``gx²``, ``gx·gy`` and ``gy²`` in squared luma levels per pixel *of the
-        octave*.
+    ndarray of float32, shape (DIRECTED, 3, rows, columns)
+        As `gradient_tensors`.
     """
-    _, (xx, diagonal, yy) = _cells(image, octave)
-    return np.stack([xx, (diagonal - xx - yy) / 2, yy])
+    return np.stack([_cell_tensor(image, octave) for octave in range(DIRECTED)])
+
+
+def _cell_tensor(image: Image, octave: int) -> Floats:
+    along_x, along_y = _in_cells(_gradients(image, octave), octave).astype(np.float32)
+    sums = np.empty((3, len(along_x), along_x.shape[2]), np.float32)
+    np.einsum("ryx,ryx->rx", along_x, along_x, out=sums[0])
+    np.einsum("ryx,ryx->rx", along_x, along_y, out=sums[1])
+    np.einsum("ryx,ryx->rx", along_y, along_y, out=sums[2])
+    return _cell_means(sums, octave)
 
 
 @derived
-def cell_energies(image: Image, octave: int) -> Floats:
-    """Return the mean squared gradient of every cell by itself.
+def cell_energies(image: Image) -> Floats:
+    """Return the mean squared gradient of every cell by itself, octave by octave.
 
     Parameters
     ----------
     image : Image
         The picture.
-    octave : int
-        Which level of the Gaussian pyramid, 0 … LEVELS - 1.
 
     Returns
     -------
-    ndarray of float32, shape (rows, columns)
+    ndarray of float32, shape (LEVELS, rows, columns)
         Squared luma levels per pixel *of the octave*.
     """
-    if octave < SLOPED:
-        _, (xx, _, yy) = _cells(image, octave)
-        return np.asarray(xx + yy)
-    gradient = np.stack(_gradients(image, octave)).astype(np.float32)
-    strips = gradient.reshape(2, -1, CELL >> octave, gradient.shape[2])
-    sums = np.einsum("dryx,dryx->rx", strips, strips)
-    return np.asarray(_cell_means(sums[None], octave)[0])
+    tensors = cell_tensors(image)
+    energies = np.empty((LEVELS, *tensors.shape[2:]), np.float32)
+    np.add(tensors[:, 0], tensors[:, 2], out=energies[:DIRECTED])
+    for octave in range(DIRECTED, LEVELS):
+        gradient = _in_cells(_gradients(image, octave), octave).astype(np.float32)
+        sums = np.einsum("dryx,dryx->rx", gradient, gradient)
+        energies[octave] = _cell_means(sums[None], octave)[0]
+    return energies
 
 
 @derived
@@ -152,8 +155,8 @@ def missing_detail(image: Image) -> NDArray[np.float64]:
     """
     tensors = gradient_tensors(image)
     cells = tensors.reshape(DIRECTED, 3, -1)
-    fine, middle = np.maximum(np.einsum("dt,otc->odc", _directions(), cells), 0.0)
-    share = fine / (middle + (_ENERGY_FLOOR + float(middle.mean())))
+    fine, middle = np.einsum("dt,otc->odc", _directions(), cells)
+    share = fine / (middle + np.float32(_ENERGY_FLOOR + cv2.mean(middle)[0]))
     sharpest = percentiles(share, [_SHARPEST])[:, 0]
     return np.asarray(-np.log(sharpest + _LEAST_DETAIL), dtype=np.float64)
 
@@ -181,27 +184,27 @@ def edge_slopes(image: Image) -> Floats:
         Luma levels per pixel in the directions 0°, 45°, 90° and 135°, the largest in a cell and
         its neighbours.
     """
-    return _with_neighbours(_largest, _cells(image, 0)[0])
+    return np.asarray(_extremes_around(image)[:4] * _units(0))
 
 
 @derived
-def steepest_slopes(image: Image, octave: int) -> Floats:
+def steepest_slopes(image: Image) -> Floats:
     """Return the steepest gradient of every cell in any of the four directions, neighbours apart.
 
     Parameters
     ----------
     image : Image
         The picture.
-    octave : int
-        Which level of the Gaussian pyramid, 0 … SLOPED - 1. A step is as steep per pixel on the
-        next one, and a wide edge is twice as steep there.
 
     Returns
     -------
-    ndarray of float32, shape (rows, columns)
-        Luma levels per pixel *of the octave*.
+    ndarray of float32, shape (SLOPED, rows, columns)
+        Luma levels per pixel *of the octave*. A step is as steep per pixel on the next one, and a
+        wide edge is twice as steep there.
     """
-    return np.asarray(_cells(image, octave)[0].max(axis=0), dtype=np.float32)
+    coarser = [_across(_steepest(image, octave), octave) for octave in range(1, SLOPED)]
+    units = np.stack([_units(octave) for octave in range(SLOPED)])
+    return np.asarray((np.stack([_extremes(image)[:4], *coarser]) * units).max(axis=1))
 
 
 @derived
@@ -238,38 +241,43 @@ def tone_ranges(image: Image) -> Floats:
     ndarray of float32, shape (rows, columns)
         Luma levels, 0 … 255.
     """
-    luma = _whole_cells(image)
-    strips = luma.reshape(-1, CELL, luma.shape[1])
-    ends = np.stack([strips.max(axis=1), 255 - strips.min(axis=1)])
-    light, dark = _with_neighbours(_largest, _across(ends, CELL))
-    return np.asarray(light.astype(np.float32) - (255 - dark))
+    _, _, _, _, lightest, darkest = _extremes_around(image)
+    return np.asarray(np.add(lightest, darkest, dtype=np.float32))
 
 
 @derived
-def _cells(image: Image, octave: int) -> tuple[Floats, Floats]:
-    """What the slopes in every cell are, by direction.
+def _extremes_around(image: Image) -> Shorts:
+    """The largest in every cell and its neighbours of what `_extremes` holds."""
+    return _with_neighbours(_largest, _extremes(image))
 
-    Returns
-    -------
-    steepest : ndarray of float32, shape (4, rows, columns)
-        At 0°, 45°, 90° and 135°, in luma levels per pixel of the octave.
-    squared : ndarray of float32, shape (3, rows, columns)
-        The mean squares of the first three; that of the second is of ``gx + gy``.
+
+@derived
+def _extremes(image: Image) -> Shorts:
+    """The steepest slopes of every cell, its lightest tone, and its darkest, negative.
+
+    The slopes as `_steepest` has them; (6, rows, columns).
     """
-    along_x, along_y = _gradients(image, octave)
-    (height, width), side = along_x.shape, CELL >> octave
-    shape = (height // side, side, width)
-    steepest = np.empty((4, shape[0], width), np.int16)
-    sums = np.empty((3, shape[0], width), np.float32)
-    exact = np.empty(shape, np.float32)
-    slopes = (along_x, along_x + along_y, along_y, along_y - along_x)
-    for number, slope in enumerate(slopes):  # down the columns first: there memory is contiguous
-        strips = np.abs(slope, out=slope).reshape(shape)
-        np.maximum.reduce(strips, axis=1, out=steepest[number])
-        if number < len(sums):
-            np.copyto(exact, strips)
-            np.einsum("ryx,ryx->rx", exact, exact, out=sums[number])
-    return _across(steepest, side) * _units(octave), _cell_means(sums, octave)
+    luma = _whole_cells(image)
+    strips = luma.reshape(-1, CELL, luma.shape[1])
+    columns = np.empty((6, len(strips), luma.shape[1]), np.int16)
+    _steepest(image, 0, out=columns[:4])
+    columns[4] = np.maximum.reduce(strips, axis=1)
+    np.negative(np.minimum.reduce(strips, axis=1), out=columns[5], dtype=np.int16)
+    return _across(columns, 0)
+
+
+def _steepest(image: Image, octave: int, out: Shorts | None = None) -> Shorts:
+    """The steepest slope in the columns of every cell, (4, rows, width).
+
+    At 0°, 45°, 90° and 135°, in units of `_units`.
+    """
+    along_x, along_y = gradient = _gradients(image, octave)
+    slopes = np.empty((4, *along_x.shape), np.int16)
+    np.abs(gradient, out=slopes[::2])
+    np.add(along_x, along_y, out=slopes[1])
+    np.abs(slopes[1], out=slopes[1])
+    cv2.absdiff(along_x, along_y, slopes[3])
+    return np.maximum.reduce(_in_cells(slopes, octave), axis=2, out=out)
 
 
 @cache
@@ -280,15 +288,28 @@ def _units(octave: int) -> Floats:
     return units.astype(np.float32).reshape(4, 1, 1)
 
 
-def _gradients(image: Image, octave: int) -> tuple[Shorts, Shorts]:
+@derived
+def _gradients(image: Image, octave: int) -> Shorts:
     """The derivatives along x and along y, in levels per pixel of the octave times `_gain`."""
     if octave == 0:
-        along_x, along_y = cv2.spatialGradient(_whole_cells(image))
+        pixels: NDArray[Any] = _whole_cells(image)
+        gradient = np.empty((2, *pixels.shape), np.int16)
+        cv2.spatialGradient(pixels, gradient[0], gradient[1])
     else:
         pixels = _octave(image, octave)
-        along_x = cv2.Sobel(pixels, cv2.CV_16S, 1, 0)
-        along_y = cv2.Sobel(pixels, cv2.CV_16S, 0, 1)
-    return along_x.astype(np.int16, copy=False), along_y.astype(np.int16, copy=False)
+        gradient = np.empty((2, *pixels.shape), np.int16)
+        cv2.Sobel(pixels, cv2.CV_16S, 1, 0, gradient[0])
+        cv2.Sobel(pixels, cv2.CV_16S, 0, 1, gradient[1])
+    return gradient
+
+
+def _in_cells(maps: Shorts, octave: int) -> Shorts:
+    """Maps of an octave ``(maps, height, width)`` as ``(maps, rows, side of a cell, width)``.
+
+    Down the columns of cells is where to go first: there memory is contiguous.
+    """
+    count, _, width = maps.shape
+    return maps.reshape(count, -1, CELL >> octave, width)
 
 
 def _gain(octave: int) -> int:
@@ -299,7 +320,8 @@ def _gain(octave: int) -> int:
 def _octave(image: Image, number: int) -> Shorts:
     """A level of the Gaussian pyramid but the first, in eighths of luma levels."""
     if number == 1:
-        finer: Shorts = np.left_shift(_whole_cells(image), _FRACTIONS, dtype=np.int16)
+        finer: Shorts = _whole_cells(image).astype(np.int16)
+        finer *= 1 << _FRACTIONS
     else:
         finer = _octave(image, number - 1)
     return cv2.pyrDown(finer).astype(np.int16, copy=False)
@@ -324,7 +346,7 @@ def _cell_means(sums: Floats, octave: int) -> Floats:
     return np.asarray(total.reshape(*sums.shape[:2], -1) * scale)
 
 
-def _across(strips: NDArray[Any], side: int) -> NDArray[Any]:
+def _across(strips: Shorts, octave: int) -> Shorts:
     """The largest of every cell, of maps that hold those of its columns, (maps, rows, width).
 
     Along columns again, of the transposed maps: within rows that short it would take thrice as
@@ -332,8 +354,9 @@ def _across(strips: NDArray[Any], side: int) -> NDArray[Any]:
     """
     count, rows, width = strips.shape
     turned = cv2.transpose(strips.reshape(-1, width))
+    side = CELL >> octave
     cells = np.maximum.reduce(turned.reshape(width // side, side, -1), axis=1)
-    return cv2.transpose(cells).reshape(count, rows, width // side)
+    return np.asarray(cv2.transpose(cells).reshape(count, rows, width // side))
 
 
 def with_neighbours(maps: Floats) -> Floats:

@@ -21,7 +21,6 @@ from qualipy_core import Image
 from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.quantiles import percentiles
 from qualipy_filters_builtin.sharpness import (
-    DIRECTED,
     LEVELS,
     SHARPNESS_SIDE,
     SLOPED,
@@ -63,6 +62,11 @@ _RELIEF_FLOOR = 1.0  # luma levels
 
 Floats = NDArray[np.float32]
 
+_FLOORS = np.array(
+    [_ENERGY_FLOOR] * LEVELS + [_SLOPE_FLOOR] * SLOPED + [_RANGE_FLOOR, _RELIEF_FLOOR, 0, 0],
+    dtype=np.float32,
+).reshape(-1, 1, 1)  # of energies, slopes, the range and the relief; ratios have theirs
+
 
 def sharpness_spread(image: Image) -> NDArray[np.float64]:
     """Return the percentiles over the cells of everything that is measured in them.
@@ -86,21 +90,19 @@ def sharpness_spread(image: Image) -> NDArray[np.float64]:
 def _measurements(image: Image) -> Floats:
     """The maps of `MEASUREMENTS`, (measurements, rows, columns)."""
     tones = mean_tones(image)
-    energies = np.stack([cell_energies(image, octave) for octave in range(LEVELS)])
-    steepest = np.stack([steepest_slopes(image, octave) for octave in range(SLOPED)])
-    logarithms = np.log(
-        np.concatenate(
-            [
-                energies + np.float32(_ENERGY_FLOOR),
-                steepest + np.float32(_SLOPE_FLOOR),
-                _one_way(image),
-                (tone_ranges(image) + np.float32(_RANGE_FLOOR))[None],
-                (cv2.absdiff(tones, cv2.blur(tones, (3, 3))) + np.float32(_RELIEF_FLOOR))[None],
-            ]
-        )
+    relief = cv2.absdiff(tones, cv2.blur(tones, (3, 3)))
+    logarithms = np.concatenate(
+        [
+            cell_energies(image),
+            steepest_slopes(image),
+            np.stack([tone_ranges(image), relief]),
+            _one_way(image),
+        ]
     )
-    energies, slopes, directions = logarithms[:5], logarithms[5:8], logarithms[8:10]
-    ranges, relief = logarithms[10:]
+    logarithms += _FLOORS
+    np.log(logarithms, out=logarithms)
+    energies, slopes, directions = logarithms[:5], logarithms[5:8], logarithms[10:]
+    ranges, relief = logarithms[8:10]
     parts = (
         energies,
         energies[1:3] - energies[2:4],
@@ -114,10 +116,10 @@ def _measurements(image: Image) -> Floats:
 
 def _one_way(image: Image) -> Floats:
     """How many times as much contrast there is along the main direction as across it."""
-    tensors = np.stack([cell_tensors(image, octave) for octave in range(DIRECTED)], axis=1)
-    xx, xy, yy = tensors
+    xx, xy, yy = cell_tensors(image).transpose(1, 0, 2, 3)
     energy = xx + yy
-    along = np.sqrt((xx - yy) ** 2 + 4 * xy**2)
+    apart = xx - yy
+    along = np.sqrt(apart * apart + 4 * xy * xy)
     across = np.maximum(energy - along, 0.0)
     floor = np.float32(_DIRECTION_FLOOR)
     return np.asarray((energy + along + floor) / (across + floor))
@@ -129,6 +131,7 @@ def _saturation(image: Image, shape: tuple[int, ...]) -> Floats:
     pixels = image.pixels(SHARPNESS_SIDE)
     few = cv2.resize(pixels, (2 * columns, 2 * rows), interpolation=cv2.INTER_LINEAR)
     colours = cv2.resize(few, (columns, rows), interpolation=cv2.INTER_AREA)
-    red, green, blue = cv2.split(colours)
-    extent = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
-    return np.asarray(extent, dtype=np.float32)
+    channels = colours.reshape(-1, 3)
+    most = cv2.reduce(channels, 1, cv2.REDUCE_MAX)
+    least = cv2.reduce(channels, 1, cv2.REDUCE_MIN)
+    return np.subtract(most, least, dtype=np.float32).reshape(shape)

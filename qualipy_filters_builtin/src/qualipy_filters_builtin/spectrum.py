@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,9 @@ def tile_spectra(image: Image, max_side: int = 256, across: int = 4) -> TileSpec
     if side < SMALLEST_TILE:
         return None
     rows, columns = tile_places(tone.shape, side, across)
-    tiles = np.stack([tone[y : y + side, x : x + side] for y in rows for x in columns])
+    tiles = np.empty((across * across, side, side), np.float32)
+    for tile, (y, x) in zip(tiles, product(rows, columns), strict=True):
+        tile[:] = tone[y : y + side, x : x + side]
     flat = tiles.reshape(len(tiles), -1)
     flat -= cv2.reduce(flat, 1, cv2.REDUCE_AVG)
     contrast = np.sqrt(np.einsum("tp,tp->t", flat, flat) / (side * side))
@@ -125,12 +128,10 @@ def tile_spectra(image: Image, max_side: int = 256, across: int = 4) -> TileSpec
 
 
 @lru_cache(maxsize=64)
-def tile_places(
-    shape: tuple[int, ...], side: int, across: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def tile_places(shape: tuple[int, ...], side: int, across: int) -> tuple[list[int], list[int]]:
     """Return where tiles begin: the rows and the columns of their top left corners."""
     rows, columns = (np.linspace(0, n - side, across).round().astype(int) for n in shape)
-    return rows, columns
+    return rows.tolist(), columns.tolist()
 
 
 def _transformed(tiles: Floats) -> Floats:
@@ -167,8 +168,8 @@ def peak_agreement(spectra: TileSpectra) -> float:
     sign, differ by less than 30 %. In a regular pattern most do; in a scene each tile has its own.
     """
     _, agree = tile_peaks(spectra)
-    weight = spectra.weight[:, None] * spectra.weight
-    return float((agree * weight).mean())
+    weight = spectra.weight
+    return float(np.einsum("i,ij,j->", weight, agree, weight)) / agree.size
 
 
 def tile_peaks(spectra: TileSpectra) -> tuple[Floats, NDArray[np.bool_]]:
@@ -216,9 +217,10 @@ def periodicity(spectra: TileSpectra) -> tuple[float, float]:
     along = correlation.take(index, axis=1)
     along *= gain
     along /= origin[:, :, None]
-    rises = (along - np.minimum.accumulate(along, axis=2)).max(axis=2)
-    middle = np.partition(rises, _DIRECTIONS // 2, axis=1)[:, _DIRECTIONS // 2]
-    falls = np.minimum(along.min(axis=(1, 2)), 0)
+    lowest = np.minimum.accumulate(along, axis=1)
+    rises = np.sort((along - lowest).max(axis=1), axis=1)
+    middle = rises[:, _DIRECTIONS // 2]
+    falls = np.minimum(lowest[:, -1].min(axis=1), 0)
     return _median(middle * spectra.weight), _median(falls)
 
 
@@ -271,10 +273,10 @@ def _best_match(detail: Floats, spread: Floats, y: int, x: int, side: int) -> fl
     patch = detail[y : y + side, x : x + side]
     # All places share their spread, so only the covariance is left to compute for each patch.
     match: NDArray[Any] = cv2.matchTemplate(detail, patch - patch.mean(), cv2.TM_CCORR)
-    match /= spread * (contrast * side * side)
+    match /= spread
     half = side // 2
-    match[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1] = -1
-    return float(match.max())
+    match[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1] = -np.inf
+    return float(match.max()) / float(contrast * side * side)
 
 
 def _spread(detail: Floats, side: int) -> Floats:
@@ -283,7 +285,8 @@ def _spread(detail: Floats, side: int) -> Floats:
     mean = cv2.boxFilter(detail, cv2.CV_64F, (side, side), anchor=first)
     square = cv2.sqrBoxFilter(detail, cv2.CV_64F, (side, side), anchor=first)
     mean, square = mean[: 1 - side, : 1 - side], square[: 1 - side, : 1 - side]
-    return np.sqrt(np.maximum(square - mean * mean, _FAINT**2)).astype(np.float32)
+    variance = np.maximum((square - mean * mean).astype(np.float32), np.float32(_FAINT**2))
+    return np.sqrt(variance, out=variance)
 
 
 @cache
@@ -303,9 +306,12 @@ def _frequencies(side: int) -> tuple[Floats, Floats]:
 
 @cache
 def _lags(side: int) -> tuple[NDArray[np.intp], Floats]:
-    """Return the lags along each direction, and what undoes the window's own falling off."""
-    angle = np.arange(_DIRECTIONS)[:, None] * np.pi / _DIRECTIONS
-    radius = np.arange(1, max(side // 2 - 6, 3))
+    """Return the lags along each direction, and what undoes the window's own falling off.
+
+    Both of shape (lags, directions): what goes along the lags goes through whole rows then.
+    """
+    angle = np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS
+    radius = np.arange(1, max(side // 2 - 6, 3))[:, None]
     y = np.round(np.sin(angle) * radius).astype(np.intp)
     x = np.round(np.cos(angle) * radius).astype(np.intp)
     y, x = np.where(x < 0, -y, y) % side, np.abs(x)  # opposite lags are alike

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Explanation, Image, TrainableFilter, derived
+from qualipy_core import Explanation, Image, TrainableFilter
 from qualipy_core.explanation import Chart, Series
+from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.blur_map import STEP_SLOPE, blur_map
 from qualipy_filters_builtin.quantiles import percentiles
 from qualipy_filters_builtin.sharpness import DIRECTIONS, edge_slopes, missing_detail, tone_ranges
@@ -100,7 +101,7 @@ class WholeBlur(TrainableFilter):
         """
         detail = missing_detail(image)
         width = -np.log(_sharper(image) + _LEAST_SLOPE)
-        return np.array([detail.max(), detail.mean(), width.mean()], dtype=np.float64)
+        return np.array([detail.max(), cv2.mean(detail)[0], cv2.mean(width)[0]], dtype=np.float64)
 
     def explain(self, image: Image) -> Explanation:
         """Show how wide edges are, where, and in which direction detail is missing."""
@@ -132,15 +133,13 @@ class WholeBlur(TrainableFilter):
         return Explanation(f"{summary}.", layers, (chart,))
 
 
-@derived
 def _slopes(image: Image) -> NDArray[np.float32]:
     """The steepest slopes of the cells against their ranges of tones, (4, rows, columns)."""
     ranges = tone_ranges(image)
-    floor = _RANGE_FLOOR + _RANGE_SHARE * float(ranges.mean())
-    return np.asarray(edge_slopes(image) / (ranges + floor))
+    floor = _RANGE_FLOOR + _RANGE_SHARE * cv2.mean(ranges)[0]
+    return np.asarray(edge_slopes(image) / (ranges + np.float32(floor)))
 
 
-@derived
 def _sharper(image: Image) -> NDArray[np.float64]:
     """The slope of the sharper edges in each of four directions."""
     slopes = _slopes(image)
