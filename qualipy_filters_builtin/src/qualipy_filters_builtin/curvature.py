@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.quantiles import quantile
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
 SIDE = 256  # long side in pixels: edges of an eighth of it are measured to a tenth of a pixel
@@ -40,6 +42,7 @@ _EDGE = 0.75  # of the mean slope: what is steeper is an edge
 _FAINTEST, _STRONGEST = 16.0, 300.0  # slope that is no edge yet, and that always is; 8 a grey level
 _ASLANT = 1.5  # slope, pixels along a line on the way of one to the next: less crosses it
 _TURN = 0.35  # change of slope from a crossing to the next
+_OPPOSITE = 8.0  # change of slope of an edge that falls into one that rises: none turns so
 _OFF = 1.0  # pixels off the mean direction from a crossing to the next
 _STRAYING = 0.25  # pixels, root mean square: an arc fits its points at least so well
 _SHARPEST = 2.0  # curvature beyond which no lens bends
@@ -50,12 +53,14 @@ _FAR = 0.25  # from the centre: nearer lines hardly bend
 _BENT, _STRAIGHT = 0.12, 0.10  # curvatures
 _FEW = 6  # arcs: what shares are drawn towards 0 by
 
+_LINK = np.arange(_LINKS + 1)[:, None]
+_MIDDLE = _LINKS * STEP // 2 + STEP // 2  # of an arc that begins on the first line, in pixels
 _PLACES = np.arange(_LINKS + 1) - _LINKS / 2  # along an arc, in steps from its middle
-_SHAPES = np.stack([_PLACES, _PLACES**2 - (_PLACES**2).mean()])  # at right angles
-_SIZES = (_SHAPES**2).sum(axis=1, keepdims=True)
-_TAKEN = np.array([[1 / STEP], [2 / STEP**2]]) / _SIZES  # to first and second derivatives
-
-_NEAR = np.array([[-1], [0], [1]])  # pixels
+_SHAPES = np.stack([_PLACES**0, _PLACES, _PLACES**2 - (_PLACES**2).mean()])  # at right angles
+_SIZES = np.sqrt((_SHAPES**2).sum(axis=1))
+_SHAPES /= _SIZES[:, None]
+# From the amount of each shape: to the mean, and to the first and second derivatives.
+_MEAN, _PER_STEP, _PER_STEP_SQUARED = ([1, 1 / STEP, 2 / STEP**2] / _SIZES).tolist()
 
 RINGS = (0.4, 0.6, 0.8)  # where the rings of `radial_squeeze` begin
 _SECTORS = 12
@@ -82,8 +87,10 @@ class Arcs:
     middle: Floats
 
 
-@dataclass(frozen=True)
-class Bending:
+_NO_ARCS = Arcs(np.zeros(0), np.zeros((2, 0)), np.zeros((2, 0)))
+
+
+class Bending(NamedTuple):
     """What a picture's arcs say about the lens; zeros when there are too few.
 
     Attributes
@@ -111,26 +118,13 @@ class Bending:
     support: float = 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class _Crossings:
-    """Where edges cross the lines that they are looked for on; the first stands for nowhere.
+class _Crossings(NamedTuple):
+    """Where edges cross the lines that they are looked for on; the first stands for nowhere."""
 
-    Attributes
-    ----------
-    at : ndarray of int, shape (n,)
-        The pixel, counted through all the lines.
-    place : ndarray, shape (n,)
-        Along the line, in pixels.
-    slope : ndarray, shape (n,)
-        Pixels along the line on the way of one to the next.
-    upwards : ndarray of bool, shape (n,)
-        Whether the luma rises along the line.
-    """
-
-    at: Indices
-    place: Floats
-    slope: Floats
-    upwards: NDArray[np.bool_]
+    at: Indices  # the pixel, counted through all the lines
+    off: Floats  # pixels from there to the edge itself, to a tenth of one
+    slope: Floats  # pixels along the line on the way of one to the next
+    upwards: NDArray[np.bool_]  # whether the luma rises along the line
 
 
 @derived
@@ -160,32 +154,40 @@ def edge_arcs(image: Image) -> Arcs:
     slopes = gradients(image)
     _, height, width = slopes.shape
     if min(height, width) < SMALLEST:
-        return Arcs(np.zeros(0), np.zeros((2, 0)), np.zeros((2, 0)))
+        return _NO_ARCS
     lines, rows = _lines(slopes)
-    at, place, following = _linked(_crossings(lines, _edge(slopes)), lines.shape[1:])
+    length = lines.shape[2]
+    place, following = _linked(_crossings(lines, _edge(slopes)), lines[0].size, length)
     points = _chains(following)
-    places = place[points]
+    if not points.size:
+        return _NO_ARCS
+    places = place.take(points)
+    line = np.floor((places[0] + _GAP / 2) / length)
+    places -= line * length
+    places -= _LINK * length
 
-    # The parabola that fits best: its mean, and how much of each shape is in it.
-    mean = places.sum(axis=0) / len(places)
-    places -= mean
-    amounts = np.einsum("sp,pn->sn", _SHAPES, places)
-    straying = (places * places).sum(axis=0) - (amounts * amounts / _SIZES).sum(axis=0)
-    steepness, bow = amounts * _TAKEN
-    cosine = 1 / np.sqrt(1 + steepness * steepness)
+    # The parabola that fits best: how much of each shape is in it, and what is left over.
+    level, tilt, bow = amounts = np.einsum("sp,pn->sn", _SHAPES, places)
+    rest = np.einsum("pn,pn->n", places, places) - np.einsum("sn,sn->n", amounts, amounts)
+    steepness = tilt * _PER_STEP
+    stretch = 1 + steepness * steepness
+    root = np.sqrt(stretch)
     half_diagonal = math.hypot(height, width) / 2
-    curvature = bow * cosine**3 * -half_diagonal
-    good = straying * cosine**2 < _STRAYING**2 * len(places)
+    curvature = bow / (stretch * root) * (_PER_STEP_SQUARED * -half_diagonal)
+    good = rest < stretch * (_STRAYING**2 * len(places))
     good &= np.abs(curvature) < _SHARPEST
 
-    line = at[points[0]] // lines.shape[2]
+    # As seen from a row, and for columns the other way round.
+    kept = np.flatnonzero(good)
+    line, root, steepness, level = np.array([line, root, steepness, level]).take(kept, axis=1)
     in_row = line < rows
-    way = (line - np.where(in_row, 0, rows + _APART)) * STEP + (_LINKS * STEP // 2 + STEP // 2)
-    seen = np.array([cosine, -steepness * cosine, mean, way]).reshape(2, 2, -1)
-    normal, middle = np.where(in_row, seen, seen[:, ::-1])[..., good]
+    line -= np.where(in_row, 0, rows + _APART)
+    seen = np.array([1 / root, -steepness / root, level * _MEAN, line * STEP + _MIDDLE])
+    seen = seen.reshape(2, 2, -1)
+    normal, middle = np.where(in_row, seen, seen[:, ::-1])
     middle -= [[(width - 1) / 2], [(height - 1) / 2]]
     middle /= half_diagonal
-    return Arcs(curvature[good], normal, middle)
+    return Arcs(curvature.take(kept), normal, middle)
 
 
 def _edge(slopes: NDArray[np.int16]) -> int:
@@ -205,96 +207,95 @@ def _lines(slopes: NDArray[np.int16]) -> tuple[NDArray[np.int16], int]:
         How many of them are rows.
     """
     _, height, width = slopes.shape
-    across, down = slopes[:, STEP // 2 :: STEP], slopes[::-1, :, STEP // 2 :: STEP]
-    rows = across.shape[1]
-    count = rows + down.shape[2] + 2 * _APART
+    rows, columns = len(range(STEP // 2, height, STEP)), len(range(STEP // 2, width, STEP))
+    count = rows + columns + 2 * _APART
     lines = np.zeros((2, count, max(height, width) + _GAP), np.int16)
-    lines[:, :rows, :width] = across
-    lines[:, rows + _APART : -_APART, :height] = down.transpose(0, 2, 1)
+    for line, level, upright in zip(lines, slopes, slopes[::-1], strict=True):
+        line[:rows, :width] = level[STEP // 2 :: STEP]
+        line[rows + _APART : -_APART, :height] = cv2.transpose(upright)[STEP // 2 :: STEP]
     return lines, rows
 
 
 def _crossings(lines: NDArray[np.int16], edge: int) -> _Crossings:
     """Return where edges cross the lines, rather than run along them."""
-    length = lines.shape[2]
     rise, drift = lines.reshape(2, -1)
     steep = np.abs(rise)
-    here, before, after = steep[1:-1], steep[:-2], steep[2:]
+    here = steep[1:-1]
     peak = np.zeros(len(steep), np.bool_)
-    np.greater(here, edge, out=peak[1:-1])
-    peak[1:-1] &= here > after
-    peak[1:-1] &= here >= before
     peak[0] = True  # nowhere
+    inner = np.greater(here, edge, out=peak[1:-1])
+    inner &= here > steep[2:]
+    inner &= here >= steep[:-2]
     at = np.flatnonzero(peak)
-    way = rise[at]
+    way = rise.take(at)
     way[0] = 1
-    slope = drift[at] / -way
+    slope = drift.take(at) / -way
     slope[0] = 0
-    across = np.abs(slope) < _ASLANT
-    at, slope, upwards = at[across], slope[across], way[across] > 0
+    across = np.flatnonzero(np.abs(slope) < _ASLANT)
+    at, slope, upwards = at.take(across), slope.take(across), way.take(across) > 0
 
     # The top of the parabola through a peak and its neighbours is nearer to the edge.
-    left, top, right = steep[at + _NEAR]
-    column = at % length
-    place = column + (left - right) / (2 * np.minimum(left - 2 * top + right, -1))
-    return _Crossings(at, place, slope, upwards)
+    left, top, right = steep.take(at - 1), steep.take(at), steep.take(at + 1)
+    bow = left - 2 * top + right
+    bow[0] = -1  # nowhere's, which may have none
+    off = (left - right) / (2 * bow)
+    off[0] = 0
+    return _Crossings(at, off, slope, upwards)
 
 
-def _linked(crossings: _Crossings, shape: tuple[int, ...]) -> tuple[Indices, Floats, Indices]:
-    """Link the crossings of each edge with the lines, of that shape, one after the other.
+def _linked(crossings: _Crossings, size: int, length: int) -> tuple[Floats, Indices]:
+    """Link the crossings of each edge with the lines, of that length, one after the other.
 
     Returns
     -------
-    at, place
+    place : ndarray of float64
         Of the crossings, and of some put in between where an edge is lost on one line alone.
     following : ndarray of int
         The crossing of the same edge with the next line; 0 for none.
     """
-    at, place = crossings.at, crossings.place
-    slope, upwards = crossings.slope, crossings.upwards
-    count, length = len(at), shape[1]
-    number = np.zeros(shape[0] * length, np.intp)
-    for near in (-1, 1, 0):
-        number[at + near] = np.arange(count)
+    at, off, slope, upwards = crossings
+    count, place = len(at), at + off
+    number, names = np.zeros(size, np.uint16), np.arange(count, dtype=np.uint16)
+    for near in (at - 1, at + 1, at):
+        number[near] = names
+    # Slopes of edges that rise and of those that fall are never alike, nor is any like nowhere's.
+    kind = slope + upwards * _OPPOSITE
+    kind[0] = -_OPPOSITE
 
-    def ahead(lines: int, of: Indices | slice = slice(None)) -> Indices:
+    def ahead(lines: int) -> Indices:
         """Return where edges go on so many lines ahead: where the slope points to, or beside."""
-        way = lines * STEP
-        expected = at[of] + np.rint(way * slope[of] + place[of] - at[of] % length).astype(np.intp)
-        found = number[expected + lines * length]
-        turned = slope[found] - slope[of]
-        off = place[found] - place[of] - way * (slope[of] + turned / 2)
-        same = upwards[found] == upwards[of]
-        same &= np.abs(turned) < _TURN
-        same &= np.abs(off) < _OFF
+        way = slope * (lines * STEP)
+        expected = np.rint(way + off).astype(np.intp) + at
+        found = number[lines * length :].take(expected).astype(np.intp)
+        way /= 2
+        leaving, arriving = place + way, place - way
+        leaving += lines * length
+        same = np.abs(kind.take(found) - kind) < _TURN
+        same &= np.abs(arriving.take(found) - leaving) < _OFF
         found *= same
         return found
 
-    following = ahead(1)
-    following[0] = 0
-    lost = np.flatnonzero(following == 0)[1:]
-    beyond = ahead(2, lost)
-    bridged = beyond > 0
-    lost, beyond = lost[bridged], beyond[bridged]
+    following, beyond = ahead(1), ahead(2)
+    lost = np.flatnonzero((following == 0) & (beyond > 0))
+    beyond = beyond.take(lost)
     following[lost] = np.arange(count, count + len(lost))
     # Where the cubic from one to the other is halfway.
-    between = (place[lost] + place[beyond]) / 2 + (slope[lost] - slope[beyond]) * (STEP / 4)
-    return (
-        np.concatenate([at, at[lost] + length]),
-        np.concatenate([place, between]),
-        np.concatenate([following, beyond]),
-    )
+    between = (place.take(lost) + place.take(beyond)) / 2
+    between += (slope.take(lost) - slope.take(beyond)) * (STEP / 4)
+    return np.concatenate([place, between]), np.concatenate([following, beyond])
 
 
 def _chains(following: Indices) -> Indices:
     """Return the crossings of every stretch of an edge, shape (9, stretches)."""
-    second = following[following]
-    fourth = second[second]
-    start = np.flatnonzero(fourth[fourth])
+    second = following.take(following)
+    fourth = second.take(second)
+    start = np.flatnonzero(fourth.take(fourth) > 0)
     chain = np.empty((_LINKS + 1, len(start)), np.intp)
     chain[0] = start
-    for link in range(_LINKS):
-        chain[link + 1] = following[chain[link]]
+    chain[1] = following.take(start)
+    chain[2:4] = second.take(chain[:2])
+    chain[4:8] = fourth.take(chain[:4])
+    chain[8] = fourth.take(chain[4])
     return chain
 
 
@@ -307,7 +308,7 @@ def bending(arcs: Arcs) -> Bending:
     if len(arcs.curvature) < 4:
         return Bending()
     distance, outwards, far = _seen_from_centre(arcs)
-    strength, explained = _fit(np.stack([distance, *-arcs.normal, arcs.curvature]))
+    strength, explained = _fit(np.array([distance, *-arcs.normal, arcs.curvature]))
     outward = outwards[far]
     count = len(outward)
     if count == 0:
@@ -421,44 +422,53 @@ def radial_squeeze(image: Image) -> tuple[float, ...]:
     tuple of float
         In [-1, 1], in rings that begin at 0.4, 0.6 and 0.8 of half the diagonal.
     """
-    across, down = gradients(image)[:, 1::2, 1::2].astype(np.float32)
-    height, width = across.shape
-    if min(height, width) < SMALLEST // 2:
+    slopes = gradients(image)
+    _, height, width = slopes.shape
+    if min(height, width) < SMALLEST:
         return (0.0,) * len(RINGS)
-    cosine, sine, cells, pixels = _polar(height, width)
-    over = (across * across - down * down) * cosine + (across * down) * sine
-    squares = across * across + down * down
-    weight = 1 / np.sqrt(squares + _SOFT)
-    count = len(RINGS) * _SECTORS
-    total = np.bincount(cells, (squares * weight).ravel(), count + 1)[:count]
-    radial = np.bincount(cells, (over * weight).ravel(), count + 1)[:count]
-    shares = (radial / (total + _UNSURE * pixels)).reshape(len(RINGS), _SECTORS)
-    return tuple((shares.sum(axis=1) / _SECTORS).tolist())
+    pixels, cosine, sine, sectors, unsure, rings = _polar(height, width)
+    across, down = slopes.reshape(2, -1).take(pixels, axis=1).astype(np.float32)
+    level, upright = across * across, down * down
+    squares = level + upright
+    both = np.array([squares, (level - upright) * cosine + across * down * sine])
+    both /= np.sqrt(squares + _SOFT)
+    total, radial = np.add.reduceat(both, sectors, axis=1)
+    shares = np.add.reduceat(radial / (total + unsure), rings) / _SECTORS
+    return tuple(shares.tolist())
+
+
+class _Polar(NamedTuple):
+    """Every other pixel of every other row beyond the first ring's begin, sector by sector."""
+
+    pixels: Indices  # their places, counted through the rows
+    cosine: Singles  # of twice the angle of their radius
+    sine: Singles  # of the same, twice
+    sectors: Indices  # where among these pixels each sector begins that has any, inside out
+    unsure: Singles  # what each such sector's sum is increased by: what draws it towards 0
+    rings: Indices  # where among these sectors each ring begins
 
 
 @lru_cache(maxsize=8)
-def _polar(
-    height: int, width: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], Indices, Floats]:
-    """Return how pixels lie around the middle of a picture.
-
-    Returns
-    -------
-    cosine, sine : ndarray of float32, shape (height, width)
-        Of twice the radius's angle; the sine twice.
-    cells : ndarray of int, shape (height * width,)
-        The ring and sector of each pixel, inside out; the last for what is in none.
-    pixels : ndarray, shape (rings * sectors,)
-        How many pixels each of a ring's sectors has on average, at least some.
-    """
-    half_diagonal = np.hypot(height, width) / 2
-    y, x = np.mgrid[:height, :width] - [[[(height - 1) / 2]], [[(width - 1) / 2]]]
+def _polar(height: int, width: int) -> _Polar:
+    """Return how the pixels of a picture lie around its middle."""
+    rows, columns = height // 2, width // 2
+    half_diagonal = np.hypot(rows, columns) / 2
+    y, x = np.mgrid[:rows, :columns] - [[[(rows - 1) / 2]], [[(columns - 1) / 2]]]
     squares = np.maximum(x * x + y * y, 1e-6)
     turn = np.arctan2(y, x) / (2 * np.pi) + 0.5
     sector = np.minimum((turn * _SECTORS).astype(np.intp), _SECTORS - 1)
     ring = np.digitize(np.sqrt(squares) / half_diagonal, RINGS) - 1
-    cells = np.where(ring < 0, len(RINGS) * _SECTORS, ring * _SECTORS + sector).ravel()
-    per_ring = np.bincount(ring.ravel() + 1, minlength=len(RINGS) + 1)[1:]
-    cosine = ((x * x - y * y) / squares).astype(np.float32)
-    sine = (4 * x * y / squares).astype(np.float32)
-    return cosine, sine, cells, np.repeat(per_ring / _SECTORS, _SECTORS) + 1e-6
+    cells = np.where(ring < 0, -1, ring * _SECTORS + sector).ravel()
+    order = np.argsort(cells, kind="stable")[np.count_nonzero(cells < 0) :]
+    found, sectors = np.unique(cells[order], return_index=True)
+    _, rings = np.unique(found // _SECTORS, return_index=True)
+    per_sector = np.bincount(cells[order] // _SECTORS)[found // _SECTORS] / _SECTORS
+    cosine, sine = (x * x - y * y) / squares, 4 * x * y / squares
+    return _Polar(
+        (order // columns * 2 + 1) * width + order % columns * 2 + 1,
+        cosine.ravel()[order].astype(np.float32),
+        sine.ravel()[order].astype(np.float32),
+        sectors,
+        (_UNSURE * per_sector).astype(np.float32),
+        rings,
+    )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from operator import attrgetter
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,12 +20,9 @@ from qualipy_filters_builtin.curvature import (
 from qualipy_filters_builtin.image_circle import ImageCircle, fitted_disc, image_circle
 
 _FEATURES = (
-    *(field.name for field in fields(Bending)),
+    *Bending._fields,
     *(f"squeeze_from_{share}" for share in RINGS),
-    *(f"circle_{field.name}" for field in fields(ImageCircle)),
-)
-_of_bending, _of_circle = (
-    attrgetter(*(field.name for field in fields(kind))) for kind in (Bending, ImageCircle)
+    *(f"circle_{name}" for name in ImageCircle._fields),
 )
 _CLEAR_CIRCLE = 0.5
 """The share of a circle's outline from which it is shown."""
@@ -88,8 +82,7 @@ class Fisheye(TrainableFilter):
     def features(self, image: Image) -> NDArray[np.float64]:
         """Measure how edges bend, how texture is squeezed, and the image circle."""
         bent, circle = bending(edge_arcs(image)), image_circle(image)
-        measured = *_of_bending(bent), *radial_squeeze(image), *_of_circle(circle)
-        return np.array(measured, dtype=np.float64)
+        return np.array([*bent, *radial_squeeze(image), *circle], dtype=np.float64)
 
     def explain(self, image: Image) -> Explanation:
         """Show which edges bend around the centre, which are straight, and the image circle."""

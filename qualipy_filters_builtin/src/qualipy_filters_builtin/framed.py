@@ -178,12 +178,13 @@ def _borders(pixels: NDArray[np.uint8]) -> _Borders:
         cv2.flip(_columns(upright[:, width - along :], apart), 1),
     ]
     depths, counts = [side.shape[1] for side in sides], [len(side) for side in sides]
-    equal = [
-        cv2.copyMakeBorder(side, 0, 0, 0, max(depths) - depth, cv2.BORDER_REPLICATE)
-        for side, depth in zip(sides, depths, strict=True)
-    ]
-    strip = cv2.transpose(cv2.vconcat(equal)).astype(np.uint8, copy=False)
-    return _Borders(strip, [0, *accumulate(counts[:-1])], counts, depths)
+    starts = [0, *accumulate(counts)]
+    strip = np.empty((max(depths), starts.pop(), 3), np.uint8)
+    for side, start, count, depth in zip(sides, starts, counts, depths, strict=True):
+        own = strip[:, start : start + count]
+        own[:depth] = cv2.transpose(side)
+        own[depth:] = own[depth - 1]
+    return _Borders(strip, starts, counts, depths)
 
 
 def _columns(rows: NDArray[Any], apart: int) -> NDArray[Any]:
@@ -225,14 +226,15 @@ def _straight_edges(borders: _Borders) -> list[_Edge]:
     strip = borders.strip[: _edges_end(len(borders.strip))]
     smooth = cv2.blur(strip, (_EDGE_GRAIN, _THICKNESS), borderType=cv2.BORDER_REPLICATE)
     alike = _alike(smooth[_THICKNESS:], smooth[:-_THICKNESS], _STEP)
-    # Where sides meet in the strip, a column is a mean of both: left out.
-    ends = [(start + 1, start + count - 1) for start, count in zip(*borders[1:3], strict=True)]
-    sums = np.add.reduceat(alike, np.ravel(ends), axis=1, dtype=np.intp)[:, ::2].T
-    edges = []
-    for sum_, count, depth in zip(sums, borders.counts, borders.depths, strict=True):
-        own = sum_[: _edges_end(depth) - _THICKNESS]
-        edges.append(_clearest(1.0 - own / (255.0 * (count - 2))))
-    return edges
+    most = 255.0 * (np.array(borders.counts)[:, None] - 2)
+    same = np.empty((4, len(alike)))
+    same[:] = most  # deeper than a side goes
+    for own, start, count, depth in zip(same, *borders[1:], strict=True):
+        deep = _edges_end(depth) - _THICKNESS
+        # Where sides meet in the strip, a column is a mean of both: left out.
+        columns = alike[:deep, start + 1 : start + count - 1]
+        own[:deep] = cv2.reduce(columns, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+    return _clearest(1.0 - same / most)
 
 
 def _edges_end(depth: int) -> int:
@@ -240,19 +242,21 @@ def _edges_end(depth: int) -> int:
     return int(depth * _DEEPEST_EDGE / _DEEPEST)
 
 
-def _clearest(share: NDArray[np.float64]) -> _Edge:
-    """The edge, given the share of the columns that change strongly at each depth."""
+def _clearest(share: NDArray[np.float64]) -> list[_Edge]:
+    """The edge of each side, given the share of its columns that change strongly at each depth."""
     # Outside ends where the edge itself begins to be seen, `_THICKNESS` rows before.
-    outside = share.cumsum()[:-_THICKNESS] / np.arange(1, len(share) - _THICKNESS + 1)
-    clear = share[_THICKNESS:] - _CALM * outside
-    if not clear.size:
-        return _Edge(0.0, 0.0)
-    # The change is seen from some rows before the edge to as many behind it.
-    at = int(clear.argmax())
-    first = at + _THICKNESS
-    weaker = share[first:] < 0.9 * share[first]
-    seen = int(weaker.argmax()) or len(weaker)  # the first is none
-    return _Edge(max(float(clear[at]), 0.0), first + (seen - 1) / 2 + (_THICKNESS + 1) / 2)
+    depths = share.shape[1] - _THICKNESS
+    outside = share.cumsum(axis=1)[:, :depths] / np.arange(1, depths + 1)
+    clear = share[:, _THICKNESS:] - _CALM * outside
+    edges = []
+    for at, own, clearness in zip(clear.argmax(axis=1).tolist(), share, clear, strict=True):
+        # The change is seen from some rows before the edge to as many behind it.
+        first = at + _THICKNESS
+        weaker = own[first:] < 0.9 * own[first]
+        seen = int(weaker.argmax()) or len(weaker)  # the first is none
+        depth = first + (seen - 1) / 2 + (_THICKNESS + 1) / 2
+        edges.append(_Edge(max(float(clearness[at]), 0.0), depth))
+    return edges
 
 
 def _alike(one: NDArray[Any], other: NDArray[Any], tolerance: int) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from qualipy_core import Image, derived
 from qualipy_core.opencv import cv2
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.uint8]
+Indices = NDArray[np.intp]
 
 SIDE = 160  # long side, in pixels
 _TOLERANCE = 14  # grey levels in each channel: what belongs to a corner's plain colour
@@ -20,13 +21,15 @@ _CLEAR = 0.5  # of a circle's outline: with less, its radius is in doubt
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 _SMALLEST_CORNER = 0.004  # of the picture: a filled corner covers more
 _ROUNDS = 6  # of reweighting
+_UNLIKE = 2.0  # pixels off the circle at which a point weighs a quarter
 _RIDGE = 1e-9  # for points on a line
 _TURNS = np.arange(180) * (2 * np.pi / 180)
+_PAIRS = np.array([(0, 0, 0, 0, 1, 1, 1, 2, 3), (0, 1, 3, 2, 1, 3, 2, 3, 3)])
+"""Of x, y, their squares' sum and 1: whose products' sums are the normal equations'."""
 _AROUND = np.stack([np.cos(_TURNS), np.sin(_TURNS)])
 
 
-@dataclass(frozen=True)
-class ImageCircle:
+class ImageCircle(NamedTuple):
     """How well the plain corners lie around a circle; zeros without plain corners.
 
     Attributes
@@ -84,19 +87,20 @@ def fitted_disc(image: Image) -> Disc | None:
     if min(height, width) < 24:
         return None
     plain, corners = _plain_corners(pixels)
-    share = cv2.countNonZero(plain) / plain.size
-    if corners < 2 or not 0.02 <= share <= 0.85:
+    covered = cv2.countNonZero(plain)
+    if corners < 2 or not 0.02 <= covered / plain.size <= 0.85:
         return None
-    shore = np.asarray(cv2.dilate(plain, _NEIGHBOURS), dtype=np.uint8) - plain
-    if cv2.countNonZero(shore) < 30:
+    shore = np.asarray(cv2.dilate(plain, _NEIGHBOURS), dtype=np.uint8)
+    shore -= plain
+    points = np.flatnonzero(shore.view(np.bool_))
+    if len(points) < 30:
         return None
-    columns, rows = cv2.findNonZero(shore).reshape(-1, 2).T.astype(np.float64)
-    x, y, radius = _fit_circle(columns, rows)
-    across = np.arange(width, dtype=np.float32) - np.float32(x)
-    down = np.arange(height, dtype=np.float32)[:, None] - np.float32(y)
-    outside = across * across + down * down > radius * radius
+    rows = points // width
+    x, y, radius = _fit_circle(points - rows * width, rows)
+    across, down = np.arange(width) - x, np.arange(height) - y
+    outside = across * across > (radius * radius - down * down)[:, None]
     both = int(np.count_nonzero(outside & plain.view(np.bool_)))
-    either = int(np.count_nonzero(outside)) + cv2.countNonZero(plain) - both
+    either = int(np.count_nonzero(outside)) + covered - both
     overlap = both / max(either, 1)
     outline = _outline(shore, x, y, radius)
     sure = min(outline / _CLEAR, 1.0)
@@ -121,21 +125,20 @@ def _plain_corners(pixels: NDArray[np.uint8]) -> tuple[Mask, int]:
     return np.ascontiguousarray(mask[1:-1, 1:-1]), plain
 
 
-def _fit_circle(columns: Floats, rows: Floats) -> tuple[float, float, float]:
+def _fit_circle(columns: Indices, rows: Indices) -> tuple[float, float, float]:
     """Return the centre and the radius of the circle through most of the points."""
     count = len(columns)
-    mean_x, mean_y = float(columns.sum()) / count, float(rows.sum()) / count
+    mean_x, mean_y = int(columns.sum()) / count, int(rows.sum()) / count
     x, y = columns - mean_x, rows - mean_y
-    squares = x * x + y * y
-    weight = np.ones(count)
-    products = np.stack([x * x, x * y, x, x * squares, y * y, y, y * squares, squares, weight])
+    terms = np.array([x, y, x * x + y * y, np.ones(count)])
+    products, weight = terms[_PAIRS[0]] * terms[_PAIRS[1]], terms[3]
     for turn in range(_ROUNDS):
         a, b, c = _solved(np.einsum("pn,n->p", products, weight).tolist())
         centre_x, centre_y = a / 2, b / 2
-        radius = math.sqrt(max(c + centre_x**2 + centre_y**2, 1.0))
+        radius = math.sqrt(max(c + centre_x * centre_x + centre_y * centre_y, 1.0))
         if turn < _ROUNDS - 1:
             off = np.sqrt((x - centre_x) ** 2 + (y - centre_y) ** 2) - radius
-            weight = 1 / (1 + (off / 2) ** 2) ** 2
+            weight = 1 / (1 + (off * (1 / _UNLIKE)) ** 2) ** 2
     return centre_x + mean_x, centre_y + mean_y, radius
 
 
@@ -151,13 +154,13 @@ def _solved(sums: list[float]) -> tuple[float, float, float]:
 
 
 def _outline(shore: Mask, x: float, y: float, radius: float) -> float:
+    """Return the share of the circle, as far as it lies in the picture, that is a shore."""
     height, width = shore.shape
-    columns, rows = (
-        np.rint(_AROUND * radius + [[x], [y]]).clip(-1, max(shore.shape)).astype(np.intp)
-    )
+    columns, rows = np.rint(_AROUND * radius + [[x], [y]])
     inside = (columns > 1) & (columns < width - 2) & (rows > 1) & (rows < height - 2)
     count = int(np.count_nonzero(inside))
     if not count:
         return 0.0
     near = cv2.dilate(shore, _NEIGHBOURS)
-    return cv2.countNonZero(near[rows[inside], columns[inside]]) / (count + 8)
+    seen = near[rows[inside].astype(np.intp), columns[inside].astype(np.intp)]
+    return cv2.countNonZero(seen) / (count + 8)
