@@ -81,6 +81,22 @@ def test_the_barrier_distance_is_the_range_that_a_path_must_cross() -> None:
     assert distance[17, 17] == 40
 
 
+def test_contrast_with_the_borders_is_the_mahalanobis_distance_to_their_colours() -> None:
+    rng = np.random.default_rng(3)
+    size, depth, noise = saliency_cues.FINE, 4, 9 * np.eye(3)
+    mixed = rng.normal(0, 1, (size, size, 3)) @ rng.normal(0, 6, (3, 3)) + [50, 10, -10]
+    lab = mixed.astype(np.float32)
+    distances = []
+    for side in (lab[:depth], lab[-depth:], lab[:, :depth], lab[:, -depth:]):
+        colours = side.reshape(-1, 3).astype(np.float64)
+        inverse = np.linalg.inv(np.cov(colours.T, bias=True) + noise)
+        off = lab - colours.mean(axis=0)
+        distance = np.sqrt(np.einsum("ijk,kl,ijl->ij", off, inverse, off))
+        distances.append(distance / max(distance.max(), 1))
+    expected = np.sum(distances, axis=0) - np.max(distances, axis=0)
+    np.testing.assert_allclose(saliency_cues.border_contrast(lab), expected, atol=1e-4)
+
+
 def test_what_touches_the_border_widely_is_background() -> None:
     lab = np.zeros((saliency_cues.FINE, saliency_cues.FINE, 3), np.float32)
     lab[16:32, 16:32] = 50

@@ -29,7 +29,6 @@ from qualipy_filters_builtin.saliency import (
 _CUTS = 16
 _HEIGHTS = ((np.arange(_CUTS, dtype=np.float32) + 0.5) / _CUTS)[:, None, None]
 """At which the saliency map is cut, in shares of its maximum."""
-_POWERS = (np.arange(GRID) - (GRID - 1) / 2) ** np.arange(3)[:, None]  # 1, places, squares
 _BLUR = 1.0  # cells: single cells are no regions (0.7 … 1.0 do alike, 1.5 joins neighbours)
 _NO_REGION = 0.05
 """A saliency map whose maximum is below this shows nothing."""
@@ -137,45 +136,41 @@ def _boxes(boxes: NDArray[np.float32]) -> tuple[Boxes, ...]:
 def measurements(image: Image) -> tuple[float, float, float]:
     """Return what the logistic model weighs: the part that is apart, breadth, mean contrast."""
     saliency = saliency_map(image)
-    contrast = float(saliency_cells(image)[REGION_CONTRAST].mean())
+    contrast = float(saliency_cells(image)[REGION_CONTRAST].sum()) / GRID**2
     return math.sqrt(_apart(saliency)), _breadth(saliency, image.width / image.height), contrast
 
 
 def _apart(saliency: NDArray[np.float32]) -> float:
     """The part of saliency outside the largest region, averaged over heights of the cut."""
     smooth, outside = _outside(saliency)
-    return float(np.mean(outside) / smooth.sum())
+    return sum(outside) / _CUTS / float(smooth.sum())
 
 
-def _outside(saliency: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _outside(saliency: NDArray[np.float32]) -> tuple[NDArray[np.float32], list[float]]:
     """The smoothed map, and what of it lies outside the largest region at each height.
 
     All cuts lie below each other in one picture, with an empty row between, so that regions are
-    looked for once.
+    looked for once. They are numbered from above: each cut has the numbers after the last one's.
     """
-    smooth = cv2.GaussianBlur(saliency, (0, 0), _BLUR).astype(np.float32, copy=False)
-    above = np.zeros((_CUTS, GRID + 1, GRID), np.bool_)
-    np.greater(smooth, _HEIGHTS * smooth.max(), out=above[:, :GRID])
-    cuts = above.view(np.uint8).reshape(-1, GRID)
-    labels = cv2.connectedComponents(cuts, connectivity=4)[1].ravel()
-    places = np.flatnonzero(above)
-    cut, cell = np.divmod(places, above[0].size)
-    regions = labels[places] - 1
-    weights = np.bincount(regions, smooth.ravel()[cell])
-    cut_of = np.empty(len(weights), np.intp)
-    cut_of[regions] = cut
-    total, largest = np.bincount(cut_of, weights), np.zeros(_CUTS)
-    np.maximum.at(largest, cut_of, weights)
-    outside = total - largest
-    outside[outside < 1e-9 * total] = 0  # one region, and what rounding leaves
-    return smooth, outside
+    smooth = np.zeros((GRID + 1, GRID), np.float32)
+    cv2.GaussianBlur(saliency, (0, 0), _BLUR, smooth[:GRID])
+    above = smooth > _HEIGHTS * smooth.max()
+    _, labels = cv2.connectedComponents(above.view(np.uint8).reshape(-1, GRID), connectivity=4)
+    regions, weights = labels.reshape(_CUTS, -1), smooth.ravel().astype(np.float64)
+    outside, before = [], 0
+    for cut, last in enumerate(np.maximum.reduce(regions, axis=1).tolist()):
+        if last == before + 1:
+            outside.append(0.0)
+        else:
+            sums = np.bincount(regions[cut], weights)[before + 1 :].tolist()
+            outside.append(sum(sums) - max(sums))
+        before = last
+    return smooth[:GRID], outside
 
 
 def _breadth(saliency: NDArray[np.float32], aspect: float) -> float:
     """Log of the horizontal over the vertical variance of where saliency is, in real shape."""
-    weight = saliency.astype(np.float64) ** 2
-    along = np.array([weight.sum(axis=0), weight.sum(axis=1)])
-    total, first, second = (along[:, None] * _POWERS).sum(axis=2).T
-    horizontal, vertical = second / total - (first / total) ** 2
+    spread = cv2.moments(saliency * saliency)
+    horizontal, vertical = spread["mu20"] / spread["m00"], spread["mu02"] / spread["m00"]
     aspect = min(max(aspect, 0.25), 4.0)  # beyond, the shape of the picture says it all
-    return math.log((aspect**2 * float(horizontal) + 0.1) / (float(vertical) + 0.1))
+    return math.log((aspect**2 * horizontal + 0.1) / (vertical + 0.1))

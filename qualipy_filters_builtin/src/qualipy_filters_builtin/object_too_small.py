@@ -13,6 +13,7 @@ from qualipy_core import Explanation, Filter, Image
 from qualipy_core.explanation import Boxes, Mask
 from qualipy_filters_builtin.saliency import (
     BARRIER,
+    GRID,
     object_mask,
     region_boxes,
     saliency_cells,
@@ -74,7 +75,7 @@ class ObjectTooSmall(Filter):
         if self.is_saliency_map:
             return float(object_mask(image).mean())
         salient = _salient(image)
-        distant = float(saliency_cells(image)[BARRIER].mean())
+        distant = float(saliency_cells(image)[BARRIER].sum()) / GRID**2
         share = np.count_nonzero(salient) / salient.size
         return (share * distant) ** _SHARE_EXPONENT
 

@@ -33,6 +33,7 @@ _MIDDLE = 127
 _down, _right = np.meshgrid(*((np.arange(GRID) + 0.5) / GRID - 0.5,) * 2, indexing="ij")
 _position = np.array([4 * _right**2, 4 * _down**2, 2 * _down], dtype=np.float32)
 _off_middle = _position[0] + _position[1]
+_evenly = np.full(GRID**2, 1 / GRID**2, np.float32)
 _TERMS = 21
 
 
@@ -164,8 +165,7 @@ def terms(cells: Float) -> Float:
     np.multiply(sharp, barrier, out=result[13])
     np.multiply(_off_middle, contrast, out=result[14])
     np.multiply(result[9], border, out=result[15])
-    means = cells[:5].reshape(5, -1).sum(axis=1) / GRID**2
-    result[16:] = means[:, None, None]
+    result[16:] = (cells[:5].reshape(5, -1) @ _evenly)[:, None, None]
     return result
 
 

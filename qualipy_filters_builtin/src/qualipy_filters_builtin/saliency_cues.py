@@ -16,6 +16,8 @@ CVPR 2014, doi:10.1109/CVPR.2014.360.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,18 +45,28 @@ _LARGE = 144  # pixels: pictures with longer sides are halved first
 _axis = (np.arange(_COARSE, dtype=np.float32) + 0.5) / _COARSE
 _places = np.stack(np.meshgrid(_axis, _axis, indexing="ij"), axis=2).reshape(-1, 2)
 # Cells are compared with every second one, the white cells of a chessboard, which stand for all.
-_white = np.flatnonzero(np.indices((_COARSE, _COARSE)).sum(axis=0).ravel() % 2 == 0)
-_squares = ((_places[:, None] - _places[_white]) ** 2).sum(axis=2)
+# The white ones come first here, then the black ones, so that the white ones are a slice.
+_black = np.indices((_COARSE, _COARSE)).sum(axis=0).ravel() % 2
+_chess = np.argsort(_black, kind="stable")
+_board = np.argsort(_chess, kind="stable")  # back to rows and columns
+_WHITE = _COARSE**2 // 2
+_squares = ((_places[_chess][:, None] - _places[_chess[:_WHITE]]) ** 2).sum(axis=2)
 _near, _nearby, _next = (
     np.exp(_squares / (-2 * reach**2)).astype(np.float32) for reach in (_NEAR, _NEARBY, _NEXT)
 )
-_inner = np.zeros((_COARSE, _COARSE), np.bool_)
-_inner[1:-1, 1:-1] = True
-_all_and_rim = 2 * np.stack([np.ones(len(_white)), ~_inner.ravel()[_white]], axis=1)
-_all_and_rim = _all_and_rim.astype(np.float32)
+_rim = ((_places == _axis[0]) | (_places == _axis[-1])).any(axis=1)[_chess[:_WHITE]]
+_all_and_rim = 2 * np.stack([np.ones(_WHITE), _rim], axis=1).astype(np.float32)
+_spread = -0.5 / _SAME_COLOUR**2
+_crossed = np.zeros((5, 5), np.float32)  # (x, |x|², 1) becomes (-2x, 1, |x|²), to be summed
+_crossed[[0, 1, 2, 3, 4], [0, 1, 2, 4, 3]] = np.multiply([-2, -2, -2, 1, 1], _spread)
+_nearby *= np.float32(math.sqrt(-1 / _spread))
+_fine = np.arange(FINE**2).reshape(FINE, FINE)
+_sides = np.array(
+    [side.ravel() for grid in (_fine, _fine.T) for side in (grid[:_BORDER], grid[-_BORDER:])]
+)
 _column = np.ones((FINE, 1), np.uint8)
 _together = np.full((1, 3), 1 / _STEPS, np.float32)
-_noise = np.diag([0.0, _COLOUR_NOISE, _COLOUR_NOISE, _COLOUR_NOISE]).astype(np.float32)
+_units = (np.arange(256) / 255).astype(np.float32)
 _logarithms = np.log1p(np.arange(256)).astype(np.float32)
 
 
@@ -72,14 +84,13 @@ def cues(pixels: NDArray[np.uint8]) -> Float:
         Barrier distance (relative, absolute), border contrast, region contrast, probability of
         background by connectivity, sharpness.
     """
-    unit = _cells(pixels).astype(np.float32)
-    unit *= np.float32(1 / 255)
+    unit = cv2.LUT(_cells(pixels), _units)
     lab = np.asarray(cv2.cvtColor(unit, cv2.COLOR_RGB2Lab), dtype=np.float32)
     barrier, border = barrier_distance(lab), border_contrast(lab)
     contrast, background = region_contrast(lab)
     found = np.empty((CUES, GRID, GRID), np.float32)
     found[1] = _halved(barrier)
-    np.divide(found[1], max(float(barrier.max()), 1e-3), out=found[0])
+    np.multiply(found[1], 1 / max(cv2.minMaxLoc(barrier)[1], 1e-3), out=found[0])
     np.minimum(found[1] * np.float32(1 / _EVEN_BARRIER), 2.0, out=found[1])
     found[2] = _halved(_stretched(border))
     found[3] = cv2.resize(contrast, (GRID, GRID))
@@ -97,7 +108,7 @@ def barrier_distance(lab: Float) -> Float:
     """
     size = len(lab)
     steps = (lab * np.float32(_STEPS)).astype(np.int16)
-    both = np.concatenate([steps, cv2.transpose(steps)], axis=1)
+    both = cv2.hconcat([steps, cv2.transpose(steps)])
     from_start, from_end = (
         cv2.morphologyEx(both, cv2.MORPH_GRADIENT, _column[:size], anchor=(0, end))
         for end in (size - 1, 0)
@@ -113,26 +124,35 @@ def border_contrast(lab: Float) -> Float:
     For each border the Mahalanobis distance to its colours; the sum of the four less the largest,
     for an object may cover one of them.
     """
-    depth, size = _BORDER, len(lab)
-    colours = np.ones((4, size, size), np.float32)  # 1, L, a, b
-    colours[1:] = lab.transpose(2, 0, 1)
-    sides = np.empty((4, 4, depth, size), np.float32)
-    sides[0], sides[1] = colours[:, :depth], colours[:, -depth:]
-    turned = colours.swapaxes(1, 2)
-    sides[2], sides[3] = turned[:, :depth], turned[:, -depth:]
-    flat = sides.reshape(4, 4, depth * size)
-    moments = flat @ flat.swapaxes(1, 2) / np.float32(depth * size) + _noise
-    # With the 1 before the colour, the root of second moments takes off the mean as well.
-    whiten = np.linalg.inv(np.linalg.cholesky(moments))[:, 1:]
-    white = whiten.reshape(12, 4) @ colours.reshape(4, -1)
+    colours = np.empty((4, FINE, FINE), np.float32)  # 1, L, a, b
+    colours[0], colours[1:] = 1, lab.transpose(2, 0, 1)
+    flat = colours.reshape(4, -1)
+    sides = flat.take(_sides, axis=1).swapaxes(0, 1)
+    moments = sides @ sides.swapaxes(1, 2)
+    whiten = np.array([_whitening(side) for side in moments.tolist()], np.float32)
+    white = whiten.reshape(12, 4) @ flat
     white *= white
-    thirds = white.reshape(4, 3, -1)
-    distance = thirds[:, 0] + thirds[:, 1]
-    distance += thirds[:, 2]
+    distance = np.add.reduce(white.reshape(4, 3, -1), axis=1)
     np.sqrt(distance, out=distance)
-    distance /= np.maximum(distance.max(axis=1, keepdims=True), 1)
-    result: Float = distance.sum(axis=0) - distance.max(axis=0)
-    return result.reshape(size, size)
+    distance /= np.maximum.reduce(distance, axis=1, keepdims=True, initial=1)
+    result: Float = np.add.reduce(distance) - np.maximum.reduce(distance)
+    return result.reshape(FINE, FINE)
+
+
+def _whitening(moments: list[list[float]]) -> list[list[float]]:
+    """Return what makes colours (1, L, a, b) uncorrelated, from the sums of their products.
+
+    The inverse of the Cholesky factor of their covariance, with what takes off the mean.
+    """
+    (count, *means), (_, ll, la, lb), (_, _, aa, ab), (*_, bb) = moments
+    mean_l, mean_a, mean_b = (mean / count for mean in means)
+    p = 1 / math.sqrt(ll / count - mean_l * mean_l + _COLOUR_NOISE)
+    q, r = p * (la / count - mean_l * mean_a), p * (lb / count - mean_l * mean_b)
+    s = 1 / math.sqrt(aa / count - mean_a * mean_a + _COLOUR_NOISE - q * q)
+    t = s * (ab / count - mean_a * mean_b - q * r)
+    u = 1 / math.sqrt(bb / count - mean_b * mean_b + _COLOUR_NOISE - r * r - t * t)
+    rows = (p, 0.0, 0.0), (-s * q * p, s, 0.0), (u * (t * s * q - r) * p, -u * t * s, u)
+    return [[-(x * mean_l + y * mean_a + z * mean_b), x, y, z] for x, y, z in rows]
 
 
 def region_contrast(lab: Float) -> tuple[Float, Float]:
@@ -144,38 +164,41 @@ def region_contrast(lab: Float) -> tuple[Float, Float]:
     picture, ``Σ contrast (x - 1)² + Σ background x²``, with x smooth, is here minimised for each
     cell with one x for those next to it of its colour: contrast over contrast and background.
     """
-    shape = (_COARSE, _COARSE)
-    cells = cv2.resize(lab, shape, interpolation=cv2.INTER_AREA).reshape(-1, 3)
-    squares = _squared_distances(np.asarray(cells, dtype=np.float32))
-    alike = np.asarray(cv2.exp(squares * np.float32(-0.5 / _SAME_COLOUR**2)), dtype=np.float32)
+    cells = np.asarray(cv2.resize(lab, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA))
+    exponents = _likeness(cells.reshape(-1, 3).take(_chess, axis=0).astype(np.float32, copy=False))
+    alike = np.asarray(cv2.exp(exponents), dtype=np.float32)
     area, rim = ((alike * _near) @ _all_and_rim).T
     background = 1 - np.exp(rim * rim / (-2 * area))
-    distance = cv2.sqrt(squares)
+    distance = cv2.sqrt(np.abs(exponents, out=exponents))
     distance *= _nearby
     # A row of cells at a time: linear algebra starts threads for larger ones, whose number changes
     # the last bit.
-    weighted = distance.reshape(_COARSE, _COARSE, -1) @ background[_white]
+    weighted = distance.reshape(_COARSE, _COARSE, -1) @ background[:_WHITE]
     contrast = _stretched(weighted).ravel()
     alike += np.float32(_OTHER_COLOUR)
     alike *= _next
-    held = np.array([contrast, contrast + background])[:, _white]
-    gained, given = (alike @ held.T).T
-    optimised = _stretched(gained / np.maximum(given, 1e-6))
-    return optimised.reshape(shape), background.reshape(shape)
+    held = np.empty((_WHITE, 2), np.float32)
+    held[:, 0] = contrast[:_WHITE]
+    np.add(held[:, 0], background[:_WHITE], out=held[:, 1])
+    gained, given = (alike @ held).T
+    optimised = _stretched(gained / np.maximum(given, np.float32(1e-6)))
+    on_board = np.array([optimised, background]).take(_board, axis=1)
+    contrast, background = on_board.reshape(2, _COARSE, _COARSE)
+    return contrast, background
 
 
-def _squared_distances(cells: Float) -> Float:
-    """Return |x - y|² of all cells to the white ones: (x, |x|², 1) by (-2y, 1, |y|²)."""
-    left, right = np.ones((5, len(cells)), np.float32), np.ones((5, len(_white)), np.float32)
-    colours = left[:3]
+def _likeness(cells: Float) -> Float:
+    """Return ``-|x - y|² / (2 · 7²)`` of all cells x to the white ones y, rounding aside.
+
+    With what is added for each cell as coordinates of its own, it is a product of matrices.
+    """
+    points = np.empty((5, len(cells)), np.float32)  # x, |x|², 1
+    colours = points[:3]
     np.subtract(cells.T, cells[0][:, None], out=colours)  # small numbers lose less by rounding
-    powers = colours * colours
-    np.add(powers[0], powers[1], out=left[3])
-    np.add(left[3], powers[2], out=left[3])
-    np.multiply(colours[:, _white], -2, out=right[:3])
-    right[4] = left[3, _white]
-    squares: Float = left.T @ right
-    return np.abs(squares, out=squares)  # rounding may have left equal colours just below 0
+    np.add.reduce(colours * colours, axis=0, out=points[3])
+    points[4] = 1
+    exponents: Float = points.T @ (_crossed @ points[:, :_WHITE])
+    return exponents
 
 
 def _sharpness(pixels: NDArray[np.uint8]) -> Float:
@@ -204,5 +227,6 @@ def _halved(fine: cv2.typing.MatLike) -> Float:
 def _stretched(values: Float) -> Float:
     """Return values moved and scaled to [0, 1]; flat ones become 0."""
     low, high = cv2.minMaxLoc(values)[:2]
-    result: Float = (values - low) * np.float32(1 / max(high - low, 1e-3))
+    result: Float = values - np.float32(low)
+    result *= np.float32(1 / max(high - low, 1e-3))
     return result

@@ -82,8 +82,9 @@ class TextDetection(Filter):
             return min(max(sure, default=0.0), 1.0)
         if not text_maps(image):
             return 0.0
-        *weights, bias = decision()
-        return _probability(float(text_evidence(image) @ weights + bias))
+        peak, extent = text_evidence(image).tolist()
+        by_peak, by_extent, bias = decision()
+        return _probability(by_peak * peak + by_extent * extent + bias)
 
     def explain(self, image: Image) -> Explanation:
         """Show where lettering is, as the network or Tesseract found it."""

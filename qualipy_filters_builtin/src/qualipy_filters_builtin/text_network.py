@@ -117,13 +117,15 @@ def _doubled(graph: Graph, maps: str) -> str:
 def pyramid(luma: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     """Yield the picture, doubled if it is small, and its half, as far as they could hold a word."""
     luma = finest(luma)
-    for _ in range(LEVELS):
+    for level in range(LEVELS):
+        if level:
+            # Of an odd side the mean of two neighbours is as good as areas, at a tenth of the cost.
+            half = (max(1, luma.shape[1] // 2), max(1, luma.shape[0] // 2))
+            smaller = cv2.resize(luma, half, interpolation=cv2.INTER_LINEAR)
+            luma = smaller.astype(np.uint8, copy=False)
         if min(luma.shape) < SMALLEST_SIDE:
             break
         yield luma
-        half = (max(1, luma.shape[1] // 2), max(1, luma.shape[0] // 2))
-        # Of an odd side the mean of two neighbours is as good as areas, at a tenth of their cost.
-        luma = cv2.resize(luma, half, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 
 def finest(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -143,12 +145,11 @@ def blocks(luma: NDArray[np.uint8]) -> Float:
     below, beside = (_MARGIN + max(-side % _WHOLE, 2 * _WHOLE - side) for side in luma.shape)
     padded = cv2.copyMakeBorder(luma, _MARGIN, below, _MARGIN, beside, cv2.BORDER_REFLECT)
     rows, columns = (side // _BLOCK for side in padded.shape)
-    pixels = np.empty((_BLOCK, _BLOCK, rows, columns), np.uint8)
-    # Of one row of all blocks, four neighbours are the four channels of a picture, which is split.
-    for row, beside_each_other in enumerate(pixels):
-        strip = padded[row::_BLOCK].reshape(rows, columns, _BLOCK)
-        cv2.split(strip, list(beside_each_other))
-    whole = pixels.reshape(_BLOCK**2, rows * columns).astype(np.float32)
+    # Four neighbours of a row are the four channels of a picture, which is split.
+    beside_each_other = np.empty((_BLOCK, rows * _BLOCK, columns), np.uint8)
+    cv2.split(padded.reshape(-1, columns, _BLOCK), list(beside_each_other))
+    pixels = beside_each_other.reshape(_BLOCK, rows, _BLOCK, columns).transpose(2, 0, 1, 3)
+    whole = pixels.astype(np.float32, order="C").reshape(_BLOCK**2, rows * columns)
     mean = cv2.reduce(whole, 0, cv2.REDUCE_AVG).reshape(rows, columns)
     square = cv2.reduce(whole, 0, cv2.REDUCE_SUM2).reshape(rows, columns)
     border = cv2.BORDER_REFLECT

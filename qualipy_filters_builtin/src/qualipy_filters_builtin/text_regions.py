@@ -51,12 +51,13 @@ def text_evidence(image: Image) -> NDArray[np.float64]:
     return evidence(text_maps(image))
 
 
-def decision() -> NDArray[np.float64]:
+def decision() -> tuple[float, float, float]:
     """Return the weights of the evidence, then what is added, for the logit of the degree."""
     return _model()[1]
 
 
 @functools.cache
-def _model() -> tuple[TextNetwork, NDArray[np.float64]]:
+def _model() -> tuple[TextNetwork, tuple[float, float, float]]:
     arrays = shipped("text_detection.npz")
-    return TextNetwork(arrays), arrays["decision"].astype(np.float64)
+    by_peak, by_extent, bias = arrays["decision"].tolist()
+    return TextNetwork(arrays), (by_peak, by_extent, bias)
