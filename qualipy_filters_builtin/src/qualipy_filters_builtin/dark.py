@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from qualipy_core import Explanation, Filter, Image
+from qualipy_core import Explanation, Filter, Image, gray
 from qualipy_core.explanation import Mask
 from qualipy_core.opencv import cv2
-from qualipy_filters_builtin.tones import small_luma
 
 _SIDE = 128
 """The long side, in pixels, at which light is looked for."""
 _BLACK, _SEEN = 40, 60
 """Tones up to which nothing is seen on a display in a lit room, and from which all is (tuned)."""
-_EVEN_SHARE = 0.06
+_EVEN_SHARE = 0.061
 """The share that is seen with which the degree is 0.5: above a lamp and its glow (0.01 … 0.05),
 below a lit subject of a tenth of the picture (tuned)."""
 
@@ -54,7 +53,7 @@ class Dark(Filter):
     -----
     The share *v* of the picture that is seen, at a long side of 128 pixels, a pixel counting
     nothing up to a luma of 40, fully from 60, and in between in proportion. The degree is
-    ``1 / (1 + (v / 0.06)**2)``.
+    ``1 / (1 + (v / 0.061)**2)``.
 
     References
     ----------
@@ -76,10 +75,10 @@ class Dark(Filter):
             f"{_seen(image):.1%} of the photo is bright enough to be seen; dark is below "
             f"{_EVEN_SHARE:.0%}."
         )
-        where = small_luma(image, _SIDE) >= (_BLACK + _SEEN) // 2
+        where = gray(image, _SIDE) >= (_BLACK + _SEEN) // 2
         return Explanation(told, (Mask(where, "bright enough to be seen", "other"),))
 
 
 def _seen(image: Image) -> float:
     """The share of the picture that is bright enough to be seen."""
-    return float(cv2.mean(cv2.LUT(small_luma(image, _SIDE), _SEEING_TABLE))[0]) / 255.0
+    return float(cv2.mean(cv2.LUT(gray(image, _SIDE), _SEEING_TABLE))[0]) / 255.0

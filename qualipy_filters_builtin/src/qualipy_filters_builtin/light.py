@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from qualipy_core import Explanation, Filter, Image
+from qualipy_core import Explanation, Filter, Image, gray
 from qualipy_core.explanation import Mask
 from qualipy_core.opencv import cv2
-from qualipy_filters_builtin.tones import small_luma
 
 _SIDE = 128
 """The long side, in pixels, at which ink is looked for: noise and specks have averaged out."""
 _PALE = 215
 """Tones from which on nothing is told apart from white (tuned: 200 … 230 are alike)."""
-_EVEN_INK = 0.008
+_EVEN_INK = 0.0075
 """The ink with which the degree is 0.5: as much as four per cent of the picture in middle grey
 makes 0.018, a short page of text 0.01, a washed out photo less than 0.003 (tuned)."""
 
@@ -52,7 +51,7 @@ class Light(Filter):
     Notes
     -----
     The ink *i* is the mean of ``max(0, 1 - luma / 215)`` at a long side of 128 pixels. The degree
-    is ``1 / (1 + (i / 0.008)**2)``.
+    is ``1 / (1 + (i / 0.0075)**2)``.
 
     References
     ----------
@@ -74,10 +73,10 @@ class Light(Filter):
             f"{_EVEN_INK:.1%}."
         )
         return Explanation(
-            told, (Mask(small_luma(image, _SIDE) < _PALE, "darker than almost white", "other"),)
+            told, (Mask(gray(image, _SIDE) < _PALE, "darker than almost white", "other"),)
         )
 
 
 def _ink(image: Image) -> float:
     """How much darker than almost white the picture is on average, in [0, 1]."""
-    return float(cv2.mean(cv2.LUT(small_luma(image, _SIDE), _INK_TABLE))[0]) / 255.0
+    return float(cv2.mean(cv2.LUT(gray(image, _SIDE), _INK_TABLE))[0]) / 255.0

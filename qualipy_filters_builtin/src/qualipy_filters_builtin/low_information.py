@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qualipy_core import Explanation, Filter, Image, derived
+from qualipy_core import Explanation, Filter, Image, derived, gray
 from qualipy_core.explanation import Mask
 from qualipy_core.opencv import cv2
-from qualipy_filters_builtin.tones import small_luma
 
 _SIDE = 64
 """The long side, in pixels, at which shapes are looked for; noise is looked for at twice that."""
@@ -26,7 +25,7 @@ _AROUND, _TWICE_AROUND = 5, 9
 _NOISE_KEPT = 0.5
 """The variance that noise may keep when the picture is halved: 0.25 on average, but a few pixels
 scatter, and a JPEG's noise is wider than one (tuned: 0.4 … 0.6)."""
-_LEAST_CONTRAST = 1.5
+_LEAST_CONTRAST = 1.6
 """Levels of luma by which something must stand out, as a standard deviation (tuned)."""
 _EVEN_SHARE = 0.022
 """The share of the picture that stands out with which the degree is 0.5 (tuned): a small logo or a
@@ -60,7 +59,7 @@ class LowInformation(Filter):
     -----
     At a long side of 64 pixels, with *v* the variance of the luma within 5 × 5 pixels of the
     difference from the mean of 5 × 5 pixels, and *w* the same within the same area at 128 pixels,
-    something stands out where ``sqrt(v - 0.5 w) > 1.5``. With the share *s* of the picture where it
+    something stands out where ``sqrt(v - 0.5 w) > 1.6``. With the share *s* of the picture where it
     does, the degree is ``1 / (1 + (s / 0.022)**2)``.
 
     References
@@ -76,14 +75,14 @@ class LowInformation(Filter):
 
     def measure(self, image: Image) -> float:
         """Return the degree, in [0, 1]."""
-        return 1.0 / (1.0 + (float(_standing_out(image).mean()) / _EVEN_SHARE) ** 2)
+        return 1.0 / (1.0 + (_share(_standing_out(image)) / _EVEN_SHARE) ** 2)
 
     def explain(self, image: Image) -> Explanation:
         """Show what stands out from its surroundings."""
         where = _standing_out(image)
         told = (
-            f"{where.mean():.1%} of the picture stands out from its surroundings, more than noise; "
-            f"low information is below {_EVEN_SHARE:.1%}."
+            f"{_share(where):.1%} of the picture stands out from its surroundings, more than "
+            f"noise; low information is below {_EVEN_SHARE:.1%}."
         )
         return Explanation(told, (Mask(where, "stands out", "other"),))
 
@@ -91,7 +90,7 @@ class LowInformation(Filter):
 @derived
 def _standing_out(image: Image) -> NDArray[np.bool_]:
     """Where something stands out from its surroundings; shape (H, W), long side at most 64."""
-    small, large = small_luma(image, _SIDE), small_luma(image, 2 * _SIDE)
+    small, large = gray(image, _SIDE), gray(image, 2 * _SIDE)
     fine = _contrast(large, _TWICE_AROUND)
     # A picture that is not larger than this holds no finer level: nothing can be called noise.
     noise: NDArray[Any] = np.zeros(small.shape, np.float32)
@@ -101,11 +100,15 @@ def _standing_out(image: Image) -> NDArray[np.bool_]:
     return np.asarray(variance - _NOISE_KEPT * noise > _LEAST_CONTRAST**2)
 
 
+def _share(where: NDArray[np.bool_]) -> float:
+    return np.count_nonzero(where) / where.size
+
+
 def _contrast(luma: NDArray[np.uint8], around: int) -> NDArray[Any]:
     """The squared difference of each pixel from the mean of its surroundings."""
-    tones = luma.astype(np.float32)
-    difference = cv2.subtract(tones, _mean(tones, around))
-    return np.asarray(cv2.multiply(difference, difference))
+    mean = cv2.boxFilter(luma, cv2.CV_32F, (around, around))
+    difference = np.subtract(luma, mean, out=mean)
+    return np.multiply(difference, difference, out=difference)
 
 
 def _mean(values: Any, around: int) -> NDArray[Any]:

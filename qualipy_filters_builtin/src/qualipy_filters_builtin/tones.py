@@ -30,32 +30,6 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 @derived
-def small_luma(image: Image, side: int) -> NDArray[np.uint8]:
-    """Return the luma of a picture so small that noise and specks have averaged out.
-
-    Parameters
-    ----------
-    image : Image
-        The picture.
-    side : int
-        The long side, in pixels, at most.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W)
-        Each pixel the mean of those it covers at a long side of 512 pixels.
-    """
-    # In two steps: shrinking much at once reads more pixels, for the same means.
-    luma = small_luma(image, 2 * side) if 4 * side < TONES_SIDE else gray(image, TONES_SIDE)
-    scale = side / max(luma.shape)
-    if scale >= 1.0:
-        return luma
-    height, width = (max(1, round(length * scale)) for length in luma.shape)
-    small = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
-    return small.astype(np.uint8, copy=False)
-
-
-@derived
 def tone_histogram(image: Image) -> NDArray[np.float64]:
     """Return the share of the pixels that has each luma.
 
@@ -110,8 +84,9 @@ def flat_mask(image: Image) -> NDArray[np.uint8]:
         255 where flat, else 0; long side at most 512 pixels.
     """
     luma = gray(image, TONES_SIDE)
-    spread = cv2.subtract(cv2.dilate(luma, _NEIGHBOURS), cv2.erode(luma, _NEIGHBOURS))
-    _, flat = cv2.threshold(spread, _FLAT_RANGE, 255, cv2.THRESH_BINARY_INV)
+    flat = cv2.dilate(luma, _NEIGHBOURS)
+    cv2.subtract(flat, cv2.erode(luma, _NEIGHBOURS), dst=flat)
+    cv2.threshold(flat, _FLAT_RANGE, 255, cv2.THRESH_BINARY_INV, dst=flat)
     return flat.astype(np.uint8, copy=False)
 
 
