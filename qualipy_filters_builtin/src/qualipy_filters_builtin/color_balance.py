@@ -29,9 +29,9 @@ curve that lifts blacks or tints whites shows best."""
 CHANNEL_LEVELS = (0.005, 0.02, 0.1, 0.5, 0.9, 0.98, 0.995)
 """Quantiles of the channels."""
 
-_LUMA = np.array([77, 150, 29], dtype=np.uint16)  # ITU-R BT.601, in parts of 256
+_LUMA = np.array([[77, 150, 29]], dtype=np.float32)  # ITU-R BT.601, in parts of 256
 _UNITS = np.array([[1 / 255], [1 / 510]])  # of the colour differences, as they are counted
-_CHROMA_UNITS = 8 * 255
+_CHROMA_UNITS = 8 * 255  # four times what the differences' squares give
 _APART = 4096  # more than any difference of colours and any chroma, as they are counted
 
 
@@ -73,10 +73,20 @@ def channel_levels(image: Image) -> NDArray[np.float64]:
     ndarray of float64, shape (7, 3)
         At `CHANNEL_LEVELS`, for red, green, blue, in [0, 1].
     """
-    channels = small_picture(image, THUMBNAIL_SIDE).reshape(-1, 3).T
-    places = [round(share * (channels.shape[1] - 1)) for share in CHANNEL_LEVELS]
-    # Stable sorting is fastest for 8 and 16 bits, here and below.
-    return np.sort(channels, axis=1, kind="stable")[:, places].T / 255
+    picture = small_picture(image, THUMBNAIL_SIDE)
+    places = _places(picture.shape[0] * picture.shape[1])
+    levels = np.empty((len(CHANNEL_LEVELS), 3))
+    for channel in range(3):
+        counts = cv2.calcHist([picture], [channel], None, [256], [0.0, 256.0])
+        levels[:, channel] = counts.ravel().cumsum().searchsorted(places, side="right")
+    levels /= 255
+    return levels
+
+
+@lru_cache(maxsize=64)
+def _places(count: int) -> NDArray[np.float32]:
+    """Which of so many pixels, sorted, are at the levels of the channels."""
+    return np.array([round(share * (count - 1)) for share in CHANNEL_LEVELS], dtype=np.float32)
 
 
 @derived
@@ -94,8 +104,9 @@ def darkest_first(image: Image, side: int) -> NDArray[np.intp]:
     -------
     ndarray of intp, shape (n,)
     """
-    luma = small_picture(image, side).reshape(-1, 3) @ _LUMA
-    return np.argsort(luma, kind="stable")
+    luma = cv2.transform(small_picture(image, side).astype(np.float32), _LUMA)
+    # Stable sorting is fastest for 16 bits.
+    return np.argsort(luma.ravel().astype(np.uint16), kind="stable")
 
 
 @derived
@@ -116,32 +127,38 @@ def tone_colors(image: Image) -> NDArray[np.float64]:
     """
     pixels = small_picture(image, THUMBNAIL_SIDE).reshape(-1, 3)
     ranges = _ranges(len(pixels))
-    red, green, blue = pixels.take(
-        darkest_first(image, THUMBNAIL_SIDE)[ranges.members], axis=0
-    ).T.astype(np.int16)
-    measured = np.stack([red - green, 2 * blue - red - green, red])  # the last is to be the chroma
-    colors = measured[:2] * _UNITS
-    squares = colors * colors
-    measured[2] = np.rint(np.sqrt(squares[0] + squares[1]) * _CHROMA_UNITS)
-    mean, square = np.add.reduceat([colors, squares], ranges.firsts, axis=2) / ranges.sizes
-    spread = np.sqrt(np.maximum(square - mean * mean, 0)).sum(axis=0)
+    order = darkest_first(image, THUMBNAIL_SIDE).take(ranges.members)
+    red, green, blue = pixels.take(order, axis=0).T.astype(np.int32)
+    measured = np.empty((5, len(order)), np.int32)  # whole numbers: their sums are exact
+    chroma, colors, squares = measured[0], measured[1:3], measured[3:]
+    np.subtract(red, green, out=colors[0])
+    np.subtract(2 * blue - red, green, out=colors[1])
+    np.multiply(colors, colors, out=squares)
+    lengths = np.sqrt(4 * squares[0] + squares[1], dtype=np.float32)
+    np.rint(4 * lengths, out=chroma, casting="unsafe")
+    sums = np.add.reduceat(measured[1:], ranges.firsts, axis=1) / ranges.sizes
+    mean, square = sums[:2], sums[2:]
+    deviations = np.sqrt(np.maximum(square - mean * mean, 0)) * _UNITS
+    found = np.empty((len(ranges.sizes), 4))
+    found[:, 3] = deviations[0] + deviations[1]
     # All ranges are sorted at once: what is added keeps them apart.
-    ordered = np.sort(measured + ranges.apart[ranges.of_member], axis=1, kind="stable")
-    medians = (ordered[:2, ranges.middles] - ranges.apart) * _UNITS
-    chroma = (ordered[2, ranges.tenths] - ranges.apart) / _CHROMA_UNITS
-    return np.stack([*medians, chroma, spread], axis=1)
+    measured[:3] += ranges.apart_of_member
+    measured[:3].sort(axis=1)
+    found[:, :2] = ((colors.take(ranges.middles, axis=1) - ranges.apart) * _UNITS).T
+    found[:, 2] = (chroma.take(ranges.tenths) - ranges.apart) / _CHROMA_UNITS
+    return found
 
 
 class _Ranges(NamedTuple):
     """Where the tone ranges lie among pixels that are sorted by luma."""
 
     members: NDArray[np.intp]  # of the first range, then of the second …
-    of_member: NDArray[np.intp]  # the range of each of these
     firsts: NDArray[np.intp]  # where each range begins among the members; shape (8,), as below
     sizes: NDArray[np.intp]
     middles: NDArray[np.intp]
     tenths: NDArray[np.intp]
-    apart: NDArray[np.int16]  # what is added to the measurements of each
+    apart: NDArray[np.int32]  # what is added to the measurements of each range
+    apart_of_member: NDArray[np.int32]
 
 
 @lru_cache(maxsize=64)
@@ -152,13 +169,13 @@ def _ranges(count: int) -> _Ranges:
     sizes = highs - lows
     members = np.concatenate([np.arange(*ends) for ends in zip(lows, highs, strict=True)])
     firsts = np.cumsum(sizes) - sizes
-    number = np.arange(len(sizes))
+    apart = _APART * np.arange(len(sizes), dtype=np.int32)
     return _Ranges(
         members,
-        np.repeat(number, sizes),
         firsts,
         sizes,
         firsts + (sizes - 1) // 2,
         firsts + (sizes - 1) // 10,
-        (number * _APART).astype(np.int16),
+        apart,
+        np.repeat(apart, sizes),
     )

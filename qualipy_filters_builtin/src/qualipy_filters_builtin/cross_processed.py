@@ -32,6 +32,8 @@ _CHANNELS: tuple[tuple[str, Color], ...] = (
 )  # fmt: skip
 _HUES = ("red", "orange", "yellow", "green", "green", "cyan", "cyan", "blue", "blue", "violet",
          "magenta", "red")  # fmt: skip
+_DIFFERENCES = np.array([[1, -1 / 2, 1 / 3], [-1, -1 / 2, 1 / 3], [0, 1, 1 / 3]])
+"""From red, green and blue to red less green, blue less the others, and the mean."""
 _GREY = 0.02  # a colour difference that nobody notices
 _SHOWN_SIDE = 256
 """The long side, in pixels, at which the ranges of tone are shown."""
@@ -104,8 +106,7 @@ class CrossProcessed(TrainableFilter):
             Differences in [-1, 1]; 0 for grey.
         """
         levels = channel_levels(image)
-        red, green, blue = levels.T
-        differences = np.stack([red - green, blue - (red + green) / 2, levels.mean(axis=1)], axis=1)
+        differences = np.einsum("lc,cd->ld", levels, _DIFFERENCES)
         return np.concatenate([differences.ravel(), tone_colors(image).ravel()])
 
     def explain(self, image: Image) -> Explanation:

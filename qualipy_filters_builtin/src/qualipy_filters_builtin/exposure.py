@@ -36,6 +36,7 @@ _SMALLEST_SUBJECT = 0.01
 """A share of the picture; less than that beside a backdrop is no subject."""
 
 _LUMA = np.arange(TONES, dtype=np.float64)
+_WITHOUT_LAMPS = np.minimum(_LUMA, _LAMP)
 
 
 class Exposure(Filter):
@@ -123,9 +124,11 @@ def _bright_mean(image: Image) -> float:
     """The average tone by which over-exposure is judged, without a white backdrop."""
     tones, rim = tone_histogram(image), rim_histogram(image)
     mean = float(tones @ _LUMA)
+    backdrop = _ramp(float(rim[_WHITE:].sum()), *_BACKDROP_RIM)
+    if not backdrop:
+        return mean
     subject = _mean(tones[:_WHITE], _LUMA[:_WHITE], mean)
     # A subject that is itself too bright stands before no backdrop, but in an over-exposed photo.
-    backdrop = _ramp(float(rim[_WHITE:].sum()), *_BACKDROP_RIM)
     backdrop *= _ramp(-subject, -_BRIGHT_MEAN - 10, -_BRIGHT_MEAN)
     return mean + backdrop * min(subject - mean, 0.0)
 
@@ -137,10 +140,12 @@ def _over(mean: float) -> float:
 def _dark_mean(image: Image) -> float:
     """The average tone by which under-exposure is judged, without lamps or a black backdrop."""
     tones, rim = tone_histogram(image), rim_histogram(image)
-    values = np.minimum(_LUMA, _LAMP)
+    values = _WITHOUT_LAMPS
     mean = float(tones @ values)
-    subject = _mean(tones[_BLACK + 1 :], values[_BLACK + 1 :], mean) * _BLACK_BACKDROP_ALLOWANCE
     backdrop = _ramp(float(rim[: _BLACK + 1].sum()), *_BACKDROP_RIM)
+    if not backdrop:
+        return mean
+    subject = _mean(tones[_BLACK + 1 :], values[_BLACK + 1 :], mean) * _BLACK_BACKDROP_ALLOWANCE
     backdrop *= _ramp(subject, _DARK_MEAN - 10, _DARK_MEAN)
     return mean + backdrop * max(subject - mean, 0.0)
 

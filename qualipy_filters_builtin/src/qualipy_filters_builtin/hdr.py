@@ -8,6 +8,8 @@ detail with coarse, the rims of edges with what lies beyond.
 
 from __future__ import annotations
 
+from functools import cache
+from math import log
 from typing import Any
 
 import numpy as np
@@ -166,7 +168,7 @@ class HDR(TrainableFilter):
 
 
 def _log(value: float, least: float) -> float:
-    return float(np.log(value + least))
+    return log(value + least)
 
 
 def _deviation(values: NDArray[Any]) -> float:
@@ -176,38 +178,51 @@ def _deviation(values: NDArray[Any]) -> float:
 
 def _brightness(level: NDArray[np.float32]) -> NDArray[np.float32]:
     """The brightness in [0, 1] of a level of the pyramid."""
-    return np.asarray((cv2.exp(np.ascontiguousarray(level[..., 0])) - 8) / 255, dtype=np.float32)
+    values = np.asarray(cv2.exp(np.ascontiguousarray(level[..., 0])), dtype=np.float32)
+    values -= 8
+    values /= 255
+    return values
 
 
 def _octaves(bands: tuple[NDArray[np.float32], ...]) -> NDArray[np.float64]:
     """Three comparisons for each octave: of light's extremes with its median, and with colour."""
-    contrasts = [band.reshape(2, -1) for band in bands]
-    squares = [np.einsum("cn,cn->c", band, band) / band.shape[1] for band in contrasts]
-    roots = np.log(np.sqrt(np.array(squares, dtype=np.float64)) + 0.004)
-    middles = np.log(np.array([_medians(band) for band in contrasts], dtype=np.float64) + 0.003)
-    (light, color), (light_middle, color_middle) = roots.T, middles.T
-    found = [light - light_middle, light - color, light_middle - color_middle]
-    return np.stack(found, axis=1).ravel()
+    found = []
+    for band in bands:
+        size = band[0].size ** 0.5
+        light, color = (log(cv2.norm(contrast) / size + 0.004) for contrast in band)
+        light_middle, color_middle = (log(middle + 0.003) for middle in _medians(band))
+        found += [light - light_middle, light - color, light_middle - color_middle]
+    return np.array(found)
 
 
-def _medians(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    few = rows[:, :: max(1, rows.shape[1] // _FOR_A_MEDIAN)]
+def _medians(band: NDArray[np.float32]) -> list[float]:
+    """The medians of brightness and of colour, of some of the places if these are many."""
+    rows = band.reshape(2, -1)
+    few = rows[:, :: max(1, rows.shape[1] // _FOR_A_MEDIAN)].copy()
     middle = few.shape[1] // 2
-    return np.partition(few, middle, axis=1)[:, middle]
+    few.partition(middle)
+    medians: list[float] = few[:, middle].tolist()
+    return medians
 
 
 def _tones(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     up_to = shares.cumsum()
     quantiles = up_to.searchsorted(_SHARES) / 255
     black, white = float(up_to[_END]), max(0.0, 1.0 - float(up_to[-_END - 2]))
-    return np.concatenate([quantiles, [_log(black, 0.003), _log(white, 0.003)]])
+    return np.array([*quantiles.tolist(), _log(black, 0.003), _log(white, 0.003)])
 
 
 def _areas(luma: NDArray[np.float32]) -> NDArray[np.float64]:
     side = max(3, max(luma.shape) // _AREA_SHARE) | 1
-    ranges = cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8))
+    ranges = cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, _square(side))
     means = cv2.blur(luma, (side, side))
     # Neighbouring areas are almost one.
     ranges, means = ranges[::_AREA_STEP, ::_AREA_STEP], means[::_AREA_STEP, ::_AREA_STEP]
-    low, high = nearest_percentiles(means, (5, 95))
-    return np.array([*nearest_percentiles(ranges, _AREAS), high - low, _deviation(means)])
+    low, high = nearest_percentiles(means, (5, 95)).tolist()
+    spans = nearest_percentiles(ranges, _AREAS).tolist()
+    return np.array([*spans, high - low, _deviation(means)])
+
+
+@cache
+def _square(side: int) -> NDArray[np.uint8]:
+    return np.ones((side, side), np.uint8)

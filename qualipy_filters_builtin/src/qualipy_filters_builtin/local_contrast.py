@@ -8,9 +8,10 @@ what a photo shows, and how it goes with the scale betrays what was done to it.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Any
+from math import log
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +50,10 @@ def opponent_pyramid(image: Image) -> tuple[Floats, ...]:
     tuple of ndarray of float32, shape (H / 2ⁱ, W / 2ⁱ, 3)
         `BANDS` + 1 of them. The channels: log brightness, log (red / green), log (blue / green).
     """
-    levels = [cv2.transform(cv2.LUT(image.pixels(SIDE), _LOGARITHMS), _OPPONENTS)]
+    levels = [_floats(cv2.transform(cv2.LUT(image.pixels(SIDE), _LOGARITHMS), _OPPONENTS))]
     for _ in range(BANDS):
         levels.append(_halved(levels[-1]))
-    return tuple(np.asarray(level, dtype=np.float32) for level in levels)
+    return tuple(levels)
 
 
 @derived
@@ -73,19 +74,48 @@ def band_contrasts(image: Image) -> tuple[Floats, ...]:
         The finest octave first; magnitudes in logarithmic units, of brightness and of colour.
         All pixels but of the finest octave, of which a quarter is enough.
     """
-    return tuple(_contrasts(fine, coarse) for fine, coarse in pairwise(opponent_pyramid(image)))
-
-
-def _contrasts(fine: Floats, coarse: Floats) -> Floats:
-    height, width = fine.shape[:2]
-    places = spread(height, width)
-    band = fine[places] - cv2.resize(coarse, (width, height))[places]
-    red, blue = band[..., 1], band[..., 2]
-    found = np.empty((2, *band.shape[:2]), np.float32)
-    np.abs(band[..., 0], out=found[0])
+    pyramid = opponent_pyramid(image)
+    layout = _layout(*pyramid[0].shape[:2])
+    # All octaves in one array, so that what follows is done once, not once for each.
+    bands = np.empty((3, layout[-1].end), np.float32)
+    parts = []
+    for (fine, coarse), place in zip(pairwise(pyramid), layout, strict=True):
+        same_size = cv2.resize(coarse, fine.shape[1::-1])
+        band = cv2.subtract(fine[place.rows], same_size[place.rows])
+        part = bands[:, place.start : place.end].reshape(place.shape)
+        part[:] = band[:, place.columns].transpose(2, 0, 1)
+        parts.append(part[:2])
+    light, red, blue = bands
+    np.abs(light, out=light)
     # Not `cv2.magnitude`, which goes by where the arrays lie.
-    np.sqrt(red * red + blue * blue, out=found[1])
-    return found
+    np.multiply(red, red, out=red)
+    np.multiply(blue, blue, out=blue)
+    red += blue
+    np.sqrt(red, out=red)
+    return tuple(parts)
+
+
+class _Place(NamedTuple):
+    """Which pixels of a level are looked at, and where they lie among those of all octaves."""
+
+    rows: slice
+    columns: slice
+    shape: tuple[int, int, int]  # channels first
+    start: int
+    end: int
+
+
+@lru_cache(maxsize=64)
+def _layout(height: int, width: int) -> tuple[_Place, ...]:
+    """The places of each octave of a picture of this size."""
+    layout, start = [], 0
+    for _ in range(BANDS):
+        rows, columns = spread(height, width)
+        shape = (3, len(range(height)[rows]), len(range(width)[columns]))
+        end = start + shape[1] * shape[2]
+        layout.append(_Place(rows, columns, shape, start, end))
+        height, width, start = (height + 1) // 2, (width + 1) // 2, end
+    return tuple(layout)
 
 
 def spread(height: int, width: int) -> tuple[slice, slice]:
@@ -101,11 +131,17 @@ def spread(height: int, width: int) -> tuple[slice, slice]:
     return slice(top, None, step), slice(left, None, step)
 
 
-def _halved(level: NDArray[Any]) -> NDArray[Any]:
+def _halved(level: Floats) -> Floats:
     """Half the size; unlike `cv2.pyrDown`, the same for a mirrored picture."""
     height, width = level.shape[:2]
     smooth = cv2.GaussianBlur(level, (3, 3), 0)
-    return np.asarray(cv2.resize(smooth, ((width + 1) // 2, (height + 1) // 2)))
+    return _floats(cv2.resize(smooth, ((width + 1) // 2, (height + 1) // 2)))
+
+
+def _floats(values: Any) -> Floats:
+    """What OpenCV gave, as the type that it has."""
+    floats: Floats = values
+    return floats
 
 
 def evenness(image: Image) -> NDArray[np.float64]:
@@ -126,10 +162,9 @@ def evenness(image: Image) -> NDArray[np.float64]:
     """
     contrasts = band_contrasts(image)[1]
     side = max(3, max(contrasts[0].shape) // 16) | 1
-    busy, colorful = (
-        cv2.blur(contrast, (side, side))[::_AREAS, ::_AREAS] + _LEAST for contrast in contrasts
-    )
-    return np.log(nearest_percentiles(busy / colorful, (10, 50, 90)))
+    busy, colorful = (cv2.blur(part, (side, side))[::_AREAS, ::_AREAS] for part in contrasts)
+    ratio = (busy + _LEAST) / (colorful + _LEAST)
+    return np.log(nearest_percentiles(ratio, (10, 50, 90)))
 
 
 def edge_profile(luma: Floats, distances: tuple[float, ...]) -> NDArray[np.float64]:
@@ -152,10 +187,10 @@ def edge_profile(luma: Floats, distances: tuple[float, ...]) -> NDArray[np.float
         brighter the bright side gets and how much darker the dark side, in heights of the edge.
     """
     _, tones = _sides(luma, distances)
-    means = tones.mean(axis=1, dtype=np.float64).tolist()
+    means = (np.add.reduce(tones, axis=1, dtype=np.float64) / tones.shape[1]).tolist()
     brights, darks = means[: len(distances)], means[len(distances) :]
     edge = max(brights[0] - darks[0], 0.0) + 0.02  # where there are no edges, noise says nothing
-    further = [float(np.log(edge))]
+    further = [log(edge)]
     for bright, dark in zip(brights[1:], darks[1:], strict=True):
         further += [(bright - brights[0]) / edge, (darks[0] - dark) / edge]
     return np.array(further)
@@ -199,14 +234,18 @@ def _sides(values: Floats, distances: tuple[float, ...]) -> tuple[NDArray[np.int
     width = values.shape[1]
     across = cv2.Sobel(values, cv2.CV_32F, 1, 0, scale=1 / 8).ravel()
     down = cv2.Sobel(values, cv2.CV_32F, 0, 1, scale=1 / 8).ravel()
-    steepness = np.sqrt(across * across + down * down)
+    steepness = across * across
+    steepness += down * down  # its square
     usual = len(steepness) - 1 - len(steepness) // _EDGES
-    strongest = np.flatnonzero(steepness >= np.partition(steepness, usual)[usual])
-    length = np.maximum(steepness[strongest], 1e-6)
-    y, x = np.divmod(strongest, width)
-    away = _away(distances)
-    rows = (y + away * (down[strongest] / length)).astype(np.float32)
-    columns = (x + away * (across[strongest] / length)).astype(np.float32)
+    parted = steepness.copy()
+    parted.partition(usual)
+    (strongest,) = (steepness >= parted[usual]).nonzero()
+    length = np.maximum(np.sqrt(steepness.take(strongest)), 1e-6)
+    places, directions = np.empty((2, 2, 1, len(strongest)), np.float32)  # y, x
+    places[0], places[1] = np.divmod(strongest, width)
+    np.divide(down.take(strongest), length, out=directions[0, 0])
+    np.divide(across.take(strongest), length, out=directions[1, 0])
+    rows, columns = places + _away(distances) * directions
     nearest = cv2.remap(values, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     return strongest, np.asarray(nearest, dtype=np.float32)
 
@@ -214,4 +253,5 @@ def _sides(values: Floats, distances: tuple[float, ...]) -> tuple[NDArray[np.int
 @cache
 def _away(distances: tuple[float, ...]) -> Floats:
     """Steps from an edge, first to its bright and then to its dark side; a column."""
-    return np.array([*distances, *(-d for d in distances)], dtype=np.float32)[:, None]
+    steps = [*distances, *(-distance for distance in distances)]
+    return np.array(steps, dtype=np.float32)[:, None]

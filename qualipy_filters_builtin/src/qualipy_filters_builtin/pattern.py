@@ -69,7 +69,7 @@ def _unevenness(image: Image) -> float:
     across, down = cv2.Sobel(tone, cv2.CV_32F, 1, 0), cv2.Sobel(tone, cv2.CV_32F, 0, 1)
     steepness = cv2.sqrt(cv2.accumulateSquare(down, across * across))
     cells = cv2.resize(steepness, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
-    return float(np.log(cells + 2).std())
+    return float(cv2.meanStdDev(cv2.log(cells + 2))[1][0, 0])
 
 
 class Pattern(Filter):

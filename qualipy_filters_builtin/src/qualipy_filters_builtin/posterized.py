@@ -9,6 +9,8 @@ dimension: how much entropy one gains by looking at finer and finer bins.
 
 from __future__ import annotations
 
+from math import log
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +27,7 @@ _EVEN_DIMENSION = 0.77
 0.97 on palettes, level counts and colour spaces that it wasn't tuned on)."""
 _FEWEST_PIXELS = 64
 """Fewer flat pixels say nothing about tones."""
+_NOTHING = np.zeros(1)
 
 
 class Posterized(Filter):
@@ -98,18 +101,21 @@ def _tone_dimension(counts: NDArray[np.float64]) -> float:
     judged = _judged(counts)
     if judged is None:
         return 1.0
-    gain = _entropy(judged, _FINE) - _entropy(judged, _COARSE)
-    return gain / float(np.log(_COARSE / _FINE))
+    # Of two entropies of the same pixels: how many these are cancels out.
+    up_to = _up_to(judged)
+    ratios = _roots(up_to, _FINE) / _roots(up_to, _COARSE)
+    return 2 * float(np.log(ratios).mean()) / log(_COARSE / _FINE)
 
 
 def _judged(counts: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """The pixels of each tone that is judged; None when there are none to be told apart."""
-    between = np.zeros_like(counts)
-    between[_ENDS:-_ENDS] = counts[_ENDS:-_ENDS]
-    total = between.sum()
-    if total < max(_FEWEST_PIXELS, 0.02 * counts.sum()):
-        between, total = counts, counts.sum()  # nothing but black and white
-    used = np.flatnonzero(between > 0.001 * total)
+    whole = float(counts.sum())
+    between = counts.copy()
+    between[:_ENDS] = between[-_ENDS:] = 0
+    total = float(between.sum())
+    if total < max(_FEWEST_PIXELS, 0.02 * whole):
+        between, total = counts, whole  # nothing but black and white
+    used = (between > 0.001 * total).nonzero()[0]
     if total < _FEWEST_PIXELS or used[-1] - used[0] < _COARSE:
         return None  # nothing flat, or a plain area
     return between
@@ -120,8 +126,17 @@ def _entropy(counts: NDArray[np.float64], width: int) -> float:
 
     Averaged over four positions of the bins, for where they begin is arbitrary.
     """
+    return float(np.log(_roots(_up_to(counts), width) ** 2 / counts.sum()).mean())
+
+
+def _up_to(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many pixels are of a lower tone, for each; beyond the last it begins anew."""
+    return np.concatenate((_NOTHING, counts, counts[:_COARSE])).cumsum()
+
+
+def _roots(up_to: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """The sums of the roots of bins of `width` tones, for four positions of the bins."""
+    step, number = width // 4, 4 * TONES // width
     # A bin is a difference of two sums from the start; whole numbers, so that it is exact.
-    up_to = np.concatenate(([0.0], counts, counts[:width])).cumsum()
-    bins = up_to[width :: width // 4][: 4 * TONES // width] - up_to[: -width - 1 : width // 4]
-    roots = np.sqrt(bins).reshape(-1, 4).sum(axis=0)
-    return float(np.log(roots * roots / counts.sum()).mean())
+    bins = up_to[width::step][:number] - up_to[::step][:number]
+    return np.asarray(np.add.reduce(np.sqrt(bins).reshape(-1, 4)))

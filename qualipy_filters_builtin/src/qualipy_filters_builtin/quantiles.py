@@ -59,9 +59,15 @@ def nearest_percentiles(values: NDArray[Any], shares: tuple[float, ...]) -> NDAr
     -------
     ndarray of float64, shape (len(shares),)
     """
-    ordered = np.sort(values, axis=None)
-    last = len(ordered) - 1
-    return np.array([ordered[round(share * last / 100)] for share in shares], dtype=np.float64)
+    ordered = values.flatten()
+    ordered.sort()
+    return ordered.take(_nearest(ordered.size, shares)).astype(np.float64)
+
+
+@lru_cache(maxsize=64)
+def _nearest(count: int, shares: tuple[float, ...]) -> NDArray[np.intp]:
+    """Return which of the ordered numbers are nearest to percentiles."""
+    return np.array([round(share * (count - 1) / 100) for share in shares], dtype=np.intp)
 
 
 def quantile(values: NDArray[Any], share: float) -> float:
