@@ -166,12 +166,12 @@ def _jpeg(header: _File) -> Header:
 
 def _marker(header: _File) -> int:
     """The next marker: behind fill bytes, and behind junk, which decoders pass over as well."""
-    byte = header.read(1)
+    pair = header.read(2)
     for _ in range(_MOST_JUNK):
-        after = header.read(1)
-        if byte == b"\xff" and after not in (b"\xff", b"\0"):
-            return after[0]
-        byte = after
+        byte, after = pair
+        if byte == 0xFF and after not in (0xFF, 0):
+            return after
+        pair = pair[1:] + header.read(1)
     raise EOFError
 
 

@@ -40,6 +40,8 @@ WORKING_SIDE = 1024
 
 _SMALLEST_WORKING_SIDE = 500  # a JPEG may be decoded down to this: 4000 px, the commonest, at 1/8
 
+_AT_ONCE = 1 << 18  # bytes: so small a file is read with its header, not opened once more
+
 _REDUCED_RGB = {  # OpenCV's names end in BGR order; RGB replaces the colour bit
     1: cv2.IMREAD_COLOR_RGB,
     2: cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_REDUCED_COLOR_2 & ~cv2.IMREAD_COLOR),
@@ -317,6 +319,7 @@ class _Picture:
         self.path: str | None = None
         self.data: bytes | None = None
         self.header: Header | None = None
+        self._ahead: bytes | None = None  # a small file, until it is decoded
         self._opened = False
         self._decoded: dict[int, RGB] = {}
         self._failure: ImageReadError | None = None
@@ -396,8 +399,13 @@ class _Picture:
                 self.data = bytes(replaced)
         if self.data is None and self.path is not None:
             with self._file(self.path) as file:
-                self._check_bytes(os.fstat(file.fileno()).st_size)
-                self.header = self._header_in(file)
+                size = os.fstat(file.fileno()).st_size
+                self._check_bytes(size)
+                if size <= _AT_ONCE:
+                    self._ahead = self._all_of(file)
+                    self.header = self._header_in(io.BytesIO(self._ahead))
+                else:
+                    self.header = self._header_in(file)
         else:
             self._check_bytes(len(self.data or b""))
             self.header = self._header_in(io.BytesIO(self.data or b""))
@@ -428,19 +436,26 @@ class _Picture:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise self._error(f"cannot be opened: {reason}") from error
 
-    def _read(self, path: str) -> bytes:
-        with self._file(path) as file:
-            size = os.fstat(file.fileno()).st_size  # it may have grown since the header was read
-            self._check_bytes(size)
-            try:
-                return file.read(size)
-            except OSError as error:
-                raise self._error(f"cannot be read: {error.strerror}") from error
+    def _all_of(self, file: BinaryIO) -> bytes:
+        size = os.fstat(file.fileno()).st_size  # it may have grown since the header was read
+        self._check_bytes(size)
+        try:
+            return file.read(size)
+        except OSError as error:
+            raise self._error(f"cannot be read: {error.strerror}") from error
+
+    def _content(self) -> bytes | None:
+        """The whole file; of a small one, what was read with the header."""
+        if self.data is not None or self.path is None:
+            return self.data
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            return ahead
+        with self._file(self.path) as file:
+            return self._all_of(file)
 
     def _decode(self, reduction: int) -> RGB:
-        data = self.data
-        if data is None and self.path is not None:
-            data = self._read(self.path)
+        data = self._content()
         if not data:
             raise self._error("is empty")
         if self.header is not None and not is_complete(self.header, data):

@@ -95,6 +95,8 @@ class Limits:
         LimitsError
             (ValueError) A variable holds no number above 0.
         """
+        if None not in (self.max_pixels, self.max_bytes, self.max_exif, self.time_limit):
+            return self
         return _filled(self, _texts())  # kept: it is asked for with every image
 
     def within(self, others: Limits) -> Limits:
@@ -151,7 +153,10 @@ def checked(value: Any) -> Limits:
         (ValueError) It is something else.
     """
     if value is None:
-        return Limits()
+        return _UNSAID
     if not isinstance(value, Limits):
         raise LimitsError(f"limits must be Limits(...), not {value!r}.")
     return value
+
+
+_UNSAID = Limits()

@@ -32,6 +32,9 @@ from qualipy_core.errors import (
     QualipyError,
     UnknownFilterError,
 )
+from qualipy_core.limits import Limits
+from qualipy_core.roots import Roots
+from qualipy_core.urls import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,9 +44,7 @@ if TYPE_CHECKING:
 
     from qualipy_core.criterion import Criterion
     from qualipy_core.executors import ExecutorFactory
-    from qualipy_core.limits import Limits
     from qualipy_core.result import Result
-    from qualipy_core.roots import Roots
 
 FILTERS = "qualipy.filters"
 HOOKS = "qualipy.hooks"
@@ -531,14 +532,11 @@ def open_source(
     ImageReadError
         A pack took it on and failed.
     """
-    from qualipy_core.limits import Limits
-    from qualipy_core.roots import Roots
-    from qualipy_core.urls import shown
-
-    limits = (limits or Limits()).in_force()
+    limits = (Limits() if limits is None else limits).in_force()
+    roots = Roots() if roots is None else roots
     for entry, call in hooks().callers("qualipy_open_source"):
         try:
-            opened = call(source=source, roots=roots or Roots(), limits=limits)
+            opened = call(source=source, roots=roots, limits=limits)
         except QualipyError:
             raise
         except Exception as error:
