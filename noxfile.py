@@ -103,7 +103,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks, or those that are named."""
+    """Measure speed against its targets, also into bench.json; or run the benchmark named."""
     prepare(session)
-    for benchmark in session.posargs or sorted(map(str, Path("benchmarks").glob("[!_]*.py"))):
-        python(session, benchmark)
+    whole_table = "benchmarks/speed.py --only targets many memory --json bench.json"
+    python(session, *(session.posargs or whole_table.split()))
