@@ -331,6 +331,16 @@ def test_the_rulers_of_a_pattern_have_its_period_and_direction(period, angle):
         assert min(abs(direction - angle), 180 - abs(direction - angle)) < 8
 
 
+@pytest.mark.parametrize("tone", [0, 90, 255])
+def test_plain_parts_of_a_pattern_have_no_rulers(tone):
+    pixels = stripes(20, 0)
+    pixels[:, :200] = tone
+    rulers = [ruler for layer in parts(Pattern(), pixels, Lines) for ruler in layer.lines]
+    assert len(rulers) >= 6
+    for ruler in rulers:
+        assert ruler[:, 0].mean() > 0.4
+
+
 def test_the_peaks_of_a_spectrum_are_marked_where_it_is_highest():
     (inset,) = shown(Pattern(), stripes(16, 30)).charts
     assert isinstance(inset, Inset)

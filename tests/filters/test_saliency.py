@@ -114,6 +114,16 @@ def test_a_surface_that_lies_within_another_contrasts_with_it_as_a_whole() -> No
     assert inside.min() > 2 * np.delete(contrast, np.s_[5:11], axis=0).max()
 
 
+@pytest.mark.parametrize("column", [6, 7])
+def test_a_single_cell_that_is_like_no_other_is_no_background(column: int) -> None:
+    size = saliency_cues.FINE // 16
+    lab = np.zeros((saliency_cues.FINE, saliency_cues.FINE, 3), np.float32)
+    lab[7 * size : 8 * size, column * size : (column + 1) * size] = 32, 79, -108  # pure blue
+    contrast, background = saliency_cues.region_contrast(lab)
+    assert np.isfinite(contrast).all()
+    assert background[7, column] == background.min() < 0.1
+
+
 def test_one_colour_has_no_contrast() -> None:
     lab = np.full((saliency_cues.FINE, saliency_cues.FINE, 3), 37.3, np.float32)
     contrast, _ = saliency_cues.region_contrast(lab)

@@ -21,6 +21,17 @@ def test_the_shares_of_all_tones_sum_to_one(shape):
     assert rim_histogram(image).sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("side", [512, 1024, 2048])
+@pytest.mark.parametrize("lines", [1, 2, 4])
+def test_stripes_have_both_their_tones_whichever_rows_they_keep_step_with(side, lines):
+    picture = np.zeros((side, side), np.uint8)
+    stripes = (np.arange(side) // (lines * side // 512) % 2).astype(np.uint8)
+    picture[:] = stripes[:, None] * 255
+    for pixels in (picture, 255 - picture, np.ascontiguousarray(picture.T)):
+        tones = tone_histogram(Image(pixels))
+        assert tones[:128].sum() == pytest.approx(0.5)
+
+
 def test_a_flat_picture_has_one_tone():
     image = Image(np.full((50, 80, 3), 77, np.uint8))
     assert tone_histogram(image)[77] == 1

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from qualipy_core import Explanation, Filter, Image, gray
 from qualipy_core.explanation import Chart, Mask, Series
-from qualipy_filters_builtin.tones import TONES, TONES_SIDE, rim_histogram, tone_histogram
+from qualipy_filters_builtin.tones import LUMA, TONES_SIDE, rim_histogram, tone_histogram
 
 # Tuned on labelled photos, most of them real exposure brackets: balanced accuracy 0.97 … 0.98.
 _DARK_MEAN = 62.0
@@ -35,8 +35,7 @@ _BLACK_BACKDROP_ALLOWANCE = 0.72
 _SMALLEST_SUBJECT = 0.01
 """A share of the picture; less than that beside a backdrop is no subject."""
 
-_LUMA = np.arange(TONES, dtype=np.float64)
-_WITHOUT_LAMPS = np.minimum(_LUMA, _LAMP)
+_WITHOUT_LAMPS = np.minimum(LUMA, _LAMP)
 
 
 class Exposure(Filter):
@@ -104,7 +103,7 @@ class Exposure(Filter):
         )
         histogram = Chart(
             "tones: how much of the photo has each",
-            (Series(_LUMA, 100 * tones, kind="area", role="other"),),
+            (Series(LUMA, 100 * tones, kind="area", role="other"),),
             x_label="tone, 0 black … 255 white",
             y_label="% of the photo",
             marks=(
@@ -123,11 +122,11 @@ class Exposure(Filter):
 def _bright_mean(image: Image) -> float:
     """The average tone by which over-exposure is judged, without a white backdrop."""
     tones, rim = tone_histogram(image), rim_histogram(image)
-    mean = float(tones @ _LUMA)
+    mean = float(tones @ LUMA)
     backdrop = _ramp(float(rim[_WHITE:].sum()), *_BACKDROP_RIM)
     if not backdrop:
         return mean
-    subject = _mean(tones[:_WHITE], _LUMA[:_WHITE], mean)
+    subject = _mean(tones[:_WHITE], LUMA[:_WHITE], mean)
     # A subject that is itself too bright stands before no backdrop, but in an over-exposed photo.
     backdrop *= _ramp(-subject, -_BRIGHT_MEAN - 10, -_BRIGHT_MEAN)
     return mean + backdrop * min(subject - mean, 0.0)

@@ -102,7 +102,7 @@ class Framed(Filter):
         return agreement**_STEEPNESS / (agreement**_STEEPNESS + _EVEN_AGREEMENT**_STEEPNESS)
 
     def explain(self, image: Image) -> Explanation:
-        """Show, on each side, the depth at which most columns leave the rim, and how many do."""
+        """Show the depth at which most columns of each side leave the rim, and how many do."""
         edges = _edges(image)
         if not edges:
             return Explanation(f"The photo is smaller than {_SMALLEST} pixels: too small to judge.")

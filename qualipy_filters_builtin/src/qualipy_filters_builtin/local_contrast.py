@@ -119,7 +119,7 @@ def _layout(height: int, width: int) -> tuple[_Place, ...]:
 
 
 def spread(height: int, width: int) -> tuple[slice, slice]:
-    """Return which rows and columns of a picture cross at about 8192 places, evenly spread.
+    """Return which rows and columns of a picture cross at 8192 places or more, evenly spread.
 
     Parameters
     ----------

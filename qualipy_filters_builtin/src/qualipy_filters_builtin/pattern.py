@@ -141,7 +141,10 @@ class Pattern(Filter):
         rulers: dict[bool, list[NDArray[np.float64]]] = {True: [], False: []}
         rows, columns = tile_places(shape, spectra.side, across)
         corners = np.stack(np.meshgrid(columns, rows), axis=2).reshape(-1, 2)
-        for corner, peak, same in zip(corners, peaks, agree[leader], strict=True):
+        tiles = zip(corners, peaks, agree[leader], spectra.contrast, strict=True)
+        for corner, peak, same, contrast in tiles:
+            if contrast < _FAINTEST:
+                continue
             ruler = corner + spectra.side / 2 + _ruler(peak[::-1], spectra.side)
             rulers[bool(same)].append(ruler / (shape[1], shape[0]))
         period = spectra.side / float(np.hypot(*peaks[leader])) / max(shape)

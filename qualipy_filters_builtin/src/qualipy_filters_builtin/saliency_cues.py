@@ -37,6 +37,7 @@ _COLOUR_NOISE = 9.0  # squared Lab units added to the border's variances
 _COARSE = 16  # rows and columns of the grid on which cells are compared with each other
 _SAME_COLOUR = 7.0  # Lab units: what boundary connectivity takes for one surface, after Zhu 2014
 _NEAR, _NEARBY, _NEXT = 0.35, 0.4, 0.1  # of the picture's side
+_LEAST_AREA = np.finfo(np.float32).tiny  # of a surface: a black cell may be like no white one
 _OTHER_COLOUR = 0.02  # how much of its contrast a cell shares with neighbours of other colours
 _EVEN_BARRIER = 100.0  # Lab units
 _STEPS = 32  # to a Lab unit: barriers are found in 16-bit numbers, in half the time
@@ -168,6 +169,7 @@ def region_contrast(lab: Float) -> tuple[Float, Float]:
     exponents = _likeness(cells.reshape(-1, 3).take(_chess, axis=0).astype(np.float32, copy=False))
     alike = np.asarray(cv2.exp(exponents), dtype=np.float32)
     area, rim = ((alike * _near) @ _all_and_rim).T
+    np.maximum(area, _LEAST_AREA, out=area)
     background = 1 - np.exp(rim * rim / (-2 * area))
     distance = cv2.sqrt(np.abs(exponents, out=exponents))
     distance *= _nearby
