@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,9 +207,14 @@ def _check(targets: dict[str, Path], photo: str, force: bool) -> None:
 
 
 def _write(path: Path, data: bytes, force: bool) -> None:
+    made = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb" if force else "xb") as file:
+            made = not force
             file.write(data)
     except OSError as error:
+        if made:  # half of it: the disk is full
+            with suppress(OSError):
+                path.unlink()
         raise CannotWork(f"{path} cannot be written: {error.strerror}.") from None

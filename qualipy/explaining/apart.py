@@ -156,7 +156,10 @@ class Artist:
                         image=order.name or order.path,
                     )
                 )
-            if self._loading and not answer:
+            if self._loading and answer:  # no filter; what it says to the order is nobody's
+                self.close()
+                return True, _received(order, answer)
+            if self._loading:
                 self._loading = False
                 self._since = time.monotonic()
                 return False, None

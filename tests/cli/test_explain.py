@@ -107,6 +107,21 @@ def test_an_existing_file_is_kept_unless_forced(showing, photos, tmp_path):
     picture(tmp_path / "why.png")
 
 
+def test_a_full_disk_leaves_no_half_picture(showing, program, photos, tmp_path):
+    resource = pytest.importorskip("resource")
+
+    def small_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    args = ("explain", "night", "photos/dark.png", "-o", "why.png")
+    process = program.start(*args, preexec_fn=small_disk)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 3, errors
+    assert b"why.png cannot be written: File too large" in errors
+    assert not (tmp_path / "why.png").exists()
+    assert program(*args).returncode == 0
+
+
 def test_the_photo_itself_is_never_replaced(showing, photos):
     before = (photos / "dark.png").read_bytes()
     result = showing("explain", "night", photos / "dark.png", "-o", photos / "dark.png", "--force")

@@ -207,6 +207,44 @@ def test_what_cannot_go_to_a_process_is_told_as_the_filter_s(photos):
     assert "cannot be sent to a process" in str(answers[0])
 
 
+class Names(Whole):
+    """Says which photo it has seen."""
+
+    name = "names"
+
+    def explain(self, image: Image) -> Explanation:
+        return Explanation(image.name)
+
+
+def _not_there() -> Filter:
+    raise ModuleNotFoundError("No module named 'not_there'")
+
+
+class NotThere(Names):
+    """Of a pack that no other process finds."""
+
+    name = "not_there"
+
+    def __reduce__(self):
+        return _not_there, ()
+
+
+def test_a_filter_that_the_child_does_not_find_leaves_the_next_pictures_their_own(photos):
+    names = [str(photos / name) for name in ("dark.png", "bright.png", "more/night.png")]
+    answers = []
+    artists = Artists(1)
+    try:
+        artists.take(Order(NotThere(), names[0]), answers.append)
+        for name in names:
+            artists.take(Order(Names(), name), answers.append)
+        artists.catch_up(lambda: False, rest=True)
+    finally:
+        artists.close()
+    assert isinstance(answers[0], FilterError)
+    assert "No module named 'not_there'" in str(answers[0])
+    assert [answer.picture.summary for answer in answers[1:]] == names
+
+
 def test_artists_draw_whatever_order_the_answers_come_in(tmp_path):
     from sample_filters import write_image
 
