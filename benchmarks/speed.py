@@ -284,13 +284,17 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Measure what is asked for, printing as it goes; return it as plain data."""
     cv2.setNumThreads(1)
     figures: dict[str, Any] = {}
+
+    def keep(part: str, lines: list[Line]) -> None:
+        print("\n".join(map(str, lines)), flush=True)
+        figures[part] = [vars(line) for line in lines]
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = sorted(options.photos.glob("*.jpg")) if options.photos else made_photos(folder)
         small = copies(photos, folder)
-        lines: dict[str, list[Line]] = {}
         if "targets" in options.only:
-            lines["targets"] = targets(photos, small, options.rounds)
+            keep("targets", targets(photos, small, options.rounds))
             sizes = [np.prod(np.asarray(cv2.imread(str(path))).shape[:2]) / 1e6 for path in photos]
             figures["photos"] = {
                 "camera": options.photos is not None,
@@ -300,12 +304,9 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         if "growth" in options.only:
             figures["growth"] = growth(photos, small, folder, options.rounds)
         if "many" in options.only:
-            lines["many"] = [shared(small, MANY)]
+            keep("many", [shared(small, MANY)])
         if "memory" in options.only:
-            lines["memory"] = [memory(folder, options.images)]
-    for part, of_part in lines.items():
-        print("\n".join(map(str, of_part)), flush=True)
-        figures[part] = [vars(line) for line in of_part]
+            keep("memory", [memory(folder, options.images)])
     return figures
 
 
