@@ -156,13 +156,12 @@ class Artist:
                         image=order.name or order.path,
                     )
                 )
-            if self._loading and answer:  # no filter; what it says to the order is nobody's
-                self.close()
-                return True, _received(order, answer)
-            if self._loading:
+            if self._loading and not answer:
                 self._loading = False
                 self._since = time.monotonic()
                 return False, None
+            if self._loading:  # without the filter; what it says to the order is nobody's
+                self.close()
             self.order = None
             return True, _received(order, answer)
         limit = max(PREPARE_LIMIT, order.time_limit) if self._loading else order.time_limit

@@ -399,10 +399,9 @@ class _Picture:
                 self.data = bytes(replaced)
         if self.data is None and self.path is not None:
             with self._file(self.path) as file:
-                size = os.fstat(file.fileno()).st_size
-                self._check_bytes(size)
+                size = self._size_of(file)
                 if size <= _AT_ONCE:
-                    self._ahead = self._all_of(file)
+                    self._ahead = self._read(file, size)
                     self.header = self._header_in(io.BytesIO(self._ahead))
                 else:
                     self.header = self._header_in(file)
@@ -436,9 +435,12 @@ class _Picture:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise self._error(f"cannot be opened: {reason}") from error
 
-    def _all_of(self, file: BinaryIO) -> bytes:
-        size = os.fstat(file.fileno()).st_size  # it may have grown since the header was read
+    def _size_of(self, file: BinaryIO) -> int:
+        size = os.fstat(file.fileno()).st_size
         self._check_bytes(size)
+        return size
+
+    def _read(self, file: BinaryIO, size: int) -> bytes:
         try:
             return file.read(size)
         except OSError as error:
@@ -452,7 +454,7 @@ class _Picture:
         if ahead is not None:
             return ahead
         with self._file(self.path) as file:
-            return self._all_of(file)
+            return self._read(file, self._size_of(file))  # it may have grown since it was looked at
 
     def _decode(self, reduction: int) -> RGB:
         data = self._content()

@@ -32,7 +32,7 @@ from qualipy_core.errors import (
     QualipyError,
     UnknownFilterError,
 )
-from qualipy_core.limits import Limits
+from qualipy_core.limits import Limits, checked
 from qualipy_core.roots import Roots
 from qualipy_core.urls import shown
 
@@ -532,7 +532,7 @@ def open_source(
     ImageReadError
         A pack took it on and failed.
     """
-    limits = (Limits() if limits is None else limits).in_force()
+    limits = checked(limits).in_force()
     roots = Roots() if roots is None else roots
     for entry, call in hooks().callers("qualipy_open_source"):
         try:

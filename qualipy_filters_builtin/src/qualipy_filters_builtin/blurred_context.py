@@ -19,8 +19,8 @@ from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.blur_map import blur_map
 from qualipy_filters_builtin.sharpness import (
     cell_energies,
-    edge_slopes,
     missing_detail,
+    relative_slopes,
     tone_ranges,
     with_neighbours,
 )
@@ -129,7 +129,7 @@ class BlurredContext(TrainableFilter):
             `sharpness_spread`.
         """
         ranges = tone_ranges(image)
-        slopes = _slopes(image).mean(axis=0)
+        slopes = relative_slopes(image, _RANGE_FLOOR, _RANGE_SHARE).mean(axis=0)
         weights = ranges / (ranges + np.float32(_EVEN_RANGE))
         border, peak = _quantiles(
             slopes,
@@ -164,17 +164,10 @@ class BlurredContext(TrainableFilter):
             f"tell; edges near the border are {peak / border:.1f} times as wide as the sharpest."
         )
         layers = (
-            blur_map(image, _slopes(image), tone_ranges(image)),
+            blur_map(image, relative_slopes(image, _RANGE_FLOOR, _RANGE_SHARE), tone_ranges(image)),
             Lines((inner,), "the border begins outside of this line", role="reference"),
         )
         return Explanation(summary, layers)
-
-
-def _slopes(image: Image) -> Singles:
-    """The steepest slopes of the cells against their ranges of tones, (4, rows, columns)."""
-    ranges = tone_ranges(image)
-    floor = _RANGE_FLOOR + _RANGE_SHARE * cv2.mean(ranges)[0]
-    return np.asarray(edge_slopes(image) / (ranges + np.float32(floor)))
 
 
 @lru_cache(maxsize=16)

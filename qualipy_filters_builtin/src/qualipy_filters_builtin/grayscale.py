@@ -69,19 +69,15 @@ class Grayscale(Filter):
 
     def measure(self, image: Image) -> float:
         """Return the degree, in [0, 1]."""
-        return 1.0 / (1.0 + (_share(_coloured(image)) / _EVEN_SHARE) ** 2)
+        return 1.0 / (1.0 + (float(_coloured(image).mean()) / _EVEN_SHARE) ** 2)
 
     def explain(self, image: Image) -> Explanation:
         """Show what has colour."""
         where = _coloured(image)
         told = (
-            f"{_share(where):.1%} of the picture has colour; grayscale is below {_EVEN_SHARE:.1%}."
+            f"{where.mean():.1%} of the picture has colour; grayscale is below {_EVEN_SHARE:.1%}."
         )
         return Explanation(told, (Mask(where, "has colour", "other"),))
-
-
-def _share(where: NDArray[np.bool_]) -> float:
-    return np.count_nonzero(where) / where.size
 
 
 def _coloured(image: Image) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from itertools import pairwise
 from math import log
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,8 @@ def opponent_pyramid(image: Image) -> tuple[Floats, ...]:
     tuple of ndarray of float32, shape (H / 2ⁱ, W / 2ⁱ, 3)
         `BANDS` + 1 of them. The channels: log brightness, log (red / green), log (blue / green).
     """
-    levels = [_floats(cv2.transform(cv2.LUT(image.pixels(SIDE), _LOGARITHMS), _OPPONENTS))]
+    finest = cv2.transform(cv2.LUT(image.pixels(SIDE), _LOGARITHMS), _OPPONENTS)
+    levels = [np.asarray(finest, dtype=np.float32)]
     for _ in range(BANDS):
         levels.append(_halved(levels[-1]))
     return tuple(levels)
@@ -135,13 +136,8 @@ def _halved(level: Floats) -> Floats:
     """Half the size; unlike `cv2.pyrDown`, the same for a mirrored picture."""
     height, width = level.shape[:2]
     smooth = cv2.GaussianBlur(level, (3, 3), 0)
-    return _floats(cv2.resize(smooth, ((width + 1) // 2, (height + 1) // 2)))
-
-
-def _floats(values: Any) -> Floats:
-    """What OpenCV gave, as the type that it has."""
-    floats: Floats = values
-    return floats
+    half = cv2.resize(smooth, ((width + 1) // 2, (height + 1) // 2))
+    return np.asarray(half, dtype=np.float32)
 
 
 def evenness(image: Image) -> NDArray[np.float64]:

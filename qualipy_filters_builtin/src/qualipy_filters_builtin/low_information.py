@@ -75,13 +75,13 @@ class LowInformation(Filter):
 
     def measure(self, image: Image) -> float:
         """Return the degree, in [0, 1]."""
-        return 1.0 / (1.0 + (_share(_standing_out(image)) / _EVEN_SHARE) ** 2)
+        return 1.0 / (1.0 + (float(_standing_out(image).mean()) / _EVEN_SHARE) ** 2)
 
     def explain(self, image: Image) -> Explanation:
         """Show what stands out from its surroundings."""
         where = _standing_out(image)
         told = (
-            f"{_share(where):.1%} of the picture stands out from its surroundings, more than "
+            f"{where.mean():.1%} of the picture stands out from its surroundings, more than "
             f"noise; low information is below {_EVEN_SHARE:.1%}."
         )
         return Explanation(told, (Mask(where, "stands out", "other"),))
@@ -98,10 +98,6 @@ def _standing_out(image: Image) -> NDArray[np.bool_]:
         noise = _mean(cv2.resize(fine, small.shape[::-1], interpolation=cv2.INTER_AREA), _AROUND)
     variance = _mean(_contrast(small, _AROUND), _AROUND)
     return np.asarray(variance - _NOISE_KEPT * noise > _LEAST_CONTRAST**2)
-
-
-def _share(where: NDArray[np.bool_]) -> float:
-    return np.count_nonzero(where) / where.size
 
 
 def _contrast(luma: NDArray[np.uint8], around: int) -> NDArray[Any]:

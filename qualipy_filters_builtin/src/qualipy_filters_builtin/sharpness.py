@@ -187,6 +187,28 @@ def edge_slopes(image: Image) -> Floats:
     return np.asarray(_extremes_around(image)[:4] * _units(0))
 
 
+def relative_slopes(image: Image, floor: float, share: float) -> Floats:
+    """Return the steepest slopes of every cell against its range of tones, by direction.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+    floor : float
+        Luma levels that are added to the range: a smaller one says little about sharpness.
+    share : float
+        The share of the mean range that is added as well, so that contrast cancels.
+
+    Returns
+    -------
+    ndarray of float32, shape (4, rows, columns)
+        The slopes of `edge_slopes` over those ranges; a sharp step has 0.5, less what is added.
+    """
+    ranges = tone_ranges(image)
+    added = np.float32(floor + share * cv2.mean(ranges)[0])
+    return np.asarray(edge_slopes(image) / (ranges + added))
+
+
 @derived
 def steepest_slopes(image: Image) -> Floats:
     """Return the steepest gradient of every cell in any of the four directions, neighbours apart.

@@ -16,7 +16,12 @@ from qualipy_core.explanation import Chart, Series
 from qualipy_core.opencv import cv2
 from qualipy_filters_builtin.blur_map import STEP_SLOPE, blur_map
 from qualipy_filters_builtin.quantiles import percentiles
-from qualipy_filters_builtin.sharpness import DIRECTIONS, edge_slopes, missing_detail, tone_ranges
+from qualipy_filters_builtin.sharpness import (
+    DIRECTIONS,
+    missing_detail,
+    relative_slopes,
+    tone_ranges,
+)
 
 _SHARPER = 90.0
 """The percentile of the cells that stands for the sharper edges. A hard edge or two, a lamp or its
@@ -129,18 +134,13 @@ class WholeBlur(TrainableFilter):
             y_label="%",
             y_range=(0, 100),
         )
-        layers = (blur_map(image, _slopes(image), tone_ranges(image)),)
+        layers = (
+            blur_map(image, relative_slopes(image, _RANGE_FLOOR, _RANGE_SHARE), tone_ranges(image)),
+        )
         return Explanation(f"{summary}.", layers, (chart,))
-
-
-def _slopes(image: Image) -> NDArray[np.float32]:
-    """The steepest slopes of the cells against their ranges of tones, (4, rows, columns)."""
-    ranges = tone_ranges(image)
-    floor = _RANGE_FLOOR + _RANGE_SHARE * cv2.mean(ranges)[0]
-    return np.asarray(edge_slopes(image) / (ranges + np.float32(floor)))
 
 
 def _sharper(image: Image) -> NDArray[np.float64]:
     """The slope of the sharper edges in each of four directions."""
-    slopes = _slopes(image)
+    slopes = relative_slopes(image, _RANGE_FLOOR, _RANGE_SHARE)
     return percentiles(slopes.reshape(len(slopes), -1), [_SHARPER])[:, 0]
