@@ -69,7 +69,9 @@ class Grayscale(Filter):
 
     def measure(self, image: Image) -> float:
         """Return the degree, in [0, 1]."""
-        return 1.0 / (1.0 + (float(_coloured(image).mean()) / _EVEN_SHARE) ** 2)
+        where = _coloured(image)
+        share = np.count_nonzero(where) / where.size
+        return 1.0 / (1.0 + (share / _EVEN_SHARE) ** 2)
 
     def explain(self, image: Image) -> Explanation:
         """Show what has colour."""

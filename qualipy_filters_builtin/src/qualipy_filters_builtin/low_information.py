@@ -75,7 +75,9 @@ class LowInformation(Filter):
 
     def measure(self, image: Image) -> float:
         """Return the degree, in [0, 1]."""
-        return 1.0 / (1.0 + (float(_standing_out(image).mean()) / _EVEN_SHARE) ** 2)
+        where = _standing_out(image)
+        share = np.count_nonzero(where) / where.size
+        return 1.0 / (1.0 + (share / _EVEN_SHARE) ** 2)
 
     def explain(self, image: Image) -> Explanation:
         """Show what stands out from its surroundings."""
